@@ -1,0 +1,86 @@
+# `make help` lists the targets. A fresh clone needs Python 3.11 or later, pip and make; the rest is set up on first use.
+
+DEFAULT_PYTHON := $(shell python3.11 -c "" >/dev/null 2>&1 && echo python3.11 || echo python3)
+PYTHON ?= $(DEFAULT_PYTHON)
+PYTEST_ARGS ?=
+
+# Another interpreter gets an environment of its own: `make test PYTHON=python3.12` uses .venv-3.12.
+VERSION := $(shell $(PYTHON) -c "import sys; print('%d.%d' % sys.version_info[:2])" 2>/dev/null)
+ifeq ($(PYTHON),$(DEFAULT_PYTHON))
+VENV := .venv
+else
+VENV := .venv-$(VERSION)
+endif
+BIN := $(VENV)/bin
+
+PARTS := graphs nodes tools state
+# Settings of the caller's shell must not choose what a lock holds.
+UV := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_CONFIG_FILE \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint style types format dev studio lock wheel clean
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 uses another interpreter, PYTEST_ARGS='-k house' goes to pytest, UPGRADE=--upgrade to the lock"
+
+demo: $(VENV)/base.stamp ## run MAgICoRe and its baselines on toy problems, without a key or network
+	@$(BIN)/symposia demo
+
+test: lint ## ruff, mypy, then every test that needs no GPU, hub or data set
+	$(BIN)/pytest -q $(PYTEST_ARGS)
+
+lint: style types ## ruff and mypy strict
+
+style: $(VENV)/dev.stamp ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/dev.stamp ## let ruff fix and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The folders stand at the top and import as symposia.*; links show a type checker the tree that an installation has.
+types: $(VENV)/dev.stamp ## mypy strict over the five packages, and over tests and bench
+	@rm -rf .typecheck && mkdir -p .typecheck/symposia
+	@ln -s $(foreach entry,$(wildcard symposia/*) $(PARTS),../../$(entry)) .typecheck/symposia/
+	$(BIN)/mypy .typecheck/symposia $(sort $(wildcard tests/*.py tests/*/*.py bench/*.py))
+
+dev: $(VENV)/dev.stamp ## the environment with everything that tests and development need
+
+studio: $(VENV)/studio.stamp ## LangGraph's development server with every method
+	$(BIN)/langgraph dev --no-browser --host 127.0.0.1
+
+lock: $(VENV)/lock.stamp ## resolve the locks again (UPGRADE=--upgrade for newer releases)
+	$(UV) --group build -o requirements/build.txt
+	$(UV) pyproject.toml --extra dev -c requirements/build.txt -o requirements/dev.txt
+	$(UV) pyproject.toml --extra studio -c requirements/build.txt -c requirements/dev.txt -o requirements/studio.txt
+	$(UV) pyproject.toml -c requirements/build.txt -c requirements/dev.txt -o requirements/base.txt
+	$(UV) --group lock -o requirements/lock.txt
+
+wheel: $(VENV)/dev.stamp ## build dist/*.whl
+	@rm -rf build  # what an earlier build left there would get into the wheel
+	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w dist .
+	@rm -rf build
+
+clean: ## remove environments, caches and build outputs; runs and stores stay
+	rm -rf .venv .venv-* .typecheck .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find $(wildcard $(PARTS) symposia tests bench) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One environment, one stamp per lock: a changed lock or project file installs again, and a second call costs nothing.
+# The build tools come first, from their own lock, so that nothing that is built on the way fetches a tool unchecked.
+PIP_INSTALL = -q --disable-pip-version-check --no-warn-script-location --no-build-isolation
+$(VENV)/%.stamp: requirements/%.txt requirements/build.txt pyproject.toml setup.py
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "make: Symposia needs Python 3.11 or later; '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@echo "make: installing $< into $(VENV)" >&2
+	@$(BIN)/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	@pip="$(BIN)/python -m pip"; $$pip --version >/dev/null 2>&1 || pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+		$$pip install $(PIP_INSTALL) --require-hashes -r requirements/build.txt
+	@$(BIN)/python -m pip install $(PIP_INSTALL) --require-hashes -r $<
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install $(PIP_INSTALL) --no-deps -e .
+	@touch $@

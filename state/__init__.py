@@ -1,0 +1,1 @@
+"""What every method shares: parameters, reducers, places, errors, the journal and its stores."""

@@ -1,0 +1,131 @@
+"""The store for several machines: PostgreSQL through psycopg, one connection, one flusher task.
+
+While a transaction is on its way the next group gathers, so the groups grow with the load by themselves.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql as compose
+
+from symposia.state.errors import StoreError
+from symposia.state.store import Store
+
+
+class PostgresStore(Store):
+    """A store in a PostgreSQL database, named by its URL."""
+
+    dialect = {"bytes": "BYTEA", "serial": "BIGSERIAL PRIMARY KEY"}  # noqa: RUF012
+
+    def __init__(self, url: str) -> None:
+        """Remember the address; errors show it without its password."""
+        super().__init__(_without_password(url))
+        self._dsn = url
+        self._db: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
+        self._using = asyncio.Lock()
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect and create the tables; processes that start together do so one after the other."""
+        try:
+            self._db = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
+            await self._db.execute("SELECT pg_advisory_lock(7093)")
+            try:
+                await self.prepare()
+            finally:
+                await self._db.execute("SELECT pg_advisory_unlock(7093)")
+        except psycopg.Error as error:
+            await self._disconnect()
+            raise self._explain(error) from error
+        except BaseException:
+            await self._disconnect()
+            raise
+
+    @property
+    def _connection(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        if self._db is None:
+            raise StoreError(f"store {self.url} is not open")
+        return self._db
+
+    async def close(self) -> None:
+        """Commit what is pending and disconnect."""
+        await self._settle()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        if self._db is not None:
+            await self._db.close()
+            self._db = None
+
+    async def read(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query."""
+        async with self._using:
+            try:
+                cursor = await self._connection.execute(_query(sql), tuple(args))
+                return await cursor.fetchall()
+            except psycopg.Error as error:
+                raise self._explain(error) from error
+
+    def _schedule(self) -> None:
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.get_running_loop().create_task(self._flush_all())
+
+    async def _flush_all(self) -> None:
+        while self._pending:
+            taken, self._pending = self._pending, []
+            try:
+                await self._commit(taken)
+            except psycopg.Error as error:
+                self._fail(taken, self._explain(error))
+            except BaseException as error:
+                self._fail(taken, error)
+                raise
+            else:
+                for _, future in taken:
+                    if not future.done():
+                        future.set_result(None)
+
+    async def _commit(self, taken: list[Any]) -> None:
+        """One transaction, its statements sent in one pipeline; rows of the same statement go together."""
+        grouped: dict[str, list[Sequence[Any]]] = {}
+        for writes, _ in taken:
+            for sql, rows in writes:
+                grouped.setdefault(sql, []).extend(rows)
+        async with self._using, self._connection.pipeline(), self._connection.transaction():
+            cursor = self._connection.cursor()
+            for sql, rows in grouped.items():
+                if len(rows) == 1:
+                    await cursor.execute(_query(sql), tuple(rows[0]))
+                elif rows:
+                    await cursor.executemany(_query(sql), [tuple(r) for r in rows])
+
+    async def flush(self) -> None:
+        """PostgreSQL's commits are durable already; wait for the pending ones."""
+        await self._settle()
+
+    async def _settle(self) -> None:
+        while self._flusher is not None and not self._flusher.done():
+            await asyncio.wait([self._flusher])
+
+    def saver(self) -> Any:
+        """LangGraph's PostgreSQL checkpointer in the same database."""
+        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+
+        return AsyncPostgresSaver.from_conn_string(self._dsn)
+
+    def _explain(self, error: psycopg.Error) -> StoreError:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return StoreError(f"store {self.url}: {first}", remedy="check that the server runs and the URL names user, host and database")
+
+
+def _query(sql: str) -> compose.SQL:
+    """Our statements use `?`; none of them holds a percent sign or a quoted question mark."""
+    return compose.SQL(sql.replace("?", "%s"))  # type: ignore[arg-type]
+
+
+def _without_password(url: str) -> str:
+    head, at, host = url.rpartition("@")
+    scheme, sep, user = head.partition("://")
+    return f"{scheme}{sep}{user.split(':', 1)[0]}{at}{host}" if at else url

@@ -1,0 +1,173 @@
+"""The default store: one SQLite file, written inline by the event loop's own thread.
+
+Committing inline (a transaction per pass of the loop) was measured cheaper than a writer thread, and a limiter's slot is then free only
+after the commit. WAL with `synchronous=NORMAL` survives `kill -9`; `flush` makes one FULL commit, for what must survive power loss.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from symposia.state.errors import StoreError, StoreLocked
+from symposia.state.store import Store
+
+LOCK_WAIT = 30.0
+
+
+class SqliteStore(Store):
+    """A store in a file; `:memory:` keeps it in the process."""
+
+    dialect = {"bytes": "BLOB", "serial": "INTEGER PRIMARY KEY AUTOINCREMENT"}  # noqa: RUF012
+
+    def __init__(self, path: str, lock_wait: float = LOCK_WAIT) -> None:
+        """Name the file; `lock_wait` is how long, in seconds, another writer's lock is waited for."""
+        super().__init__(path)
+        self._lock_wait = lock_wait
+        self._db: sqlite3.Connection | None = None
+        self._scheduled = False
+        self._locked_since: float | None = None
+
+    async def open(self) -> None:
+        """Open the file, creating folder and tables."""
+        try:
+            if self.url != ":memory:":
+                Path(self.url).parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.url, timeout=0, isolation_level=None)
+            await self._set_up()
+            await self.prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise self._explain(error) from error
+        except BaseException:
+            if self._db is not None:
+                self._db.close()
+            raise
+
+    async def _set_up(self) -> None:
+        """Switch to WAL, waiting for another process that does the same."""
+        deadline = time.monotonic() + self._lock_wait
+        while True:
+            try:
+                for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=4000"):
+                    self._connection.execute(f"PRAGMA {pragma}")
+                return
+            except sqlite3.OperationalError as error:
+                if not _is_lock(error) or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.05)
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._db is None:
+            raise StoreError(f"store {self.url} is not open")
+        return self._db
+
+    async def close(self) -> None:
+        """Commit what is pending and close the file."""
+        if self._db is None:
+            return
+        while self._pending:
+            self._commit()
+            if self._pending:
+                await asyncio.sleep(0.02)
+        self._db.close()
+        self._db = None
+
+    async def read(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query; waits while another process writes in a way that blocks readers."""
+        deadline = time.monotonic() + self._lock_wait
+        while True:
+            try:
+                return self._connection.execute(sql, args).fetchall()
+            except sqlite3.OperationalError as error:
+                if not _is_lock(error) or time.monotonic() > deadline:
+                    raise self._explain(error) from error
+            await asyncio.sleep(0.02)
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._commit)
+
+    def _commit(self) -> None:
+        """One transaction over everything pending; a locked file is tried again until `lock_wait` is over."""
+        self._scheduled = False
+        taken = self._pending
+        if not taken or self._db is None:
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for writes, _ in taken:
+                for sql, rows in writes:
+                    if len(rows) == 1:
+                        self._db.execute(sql, rows[0])
+                    elif rows:
+                        self._db.executemany(sql, rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            if _is_lock(error) and self._may_wait():
+                self._scheduled = True
+                asyncio.get_running_loop().call_later(0.02, self._commit)
+                return
+            self._pending = []
+            self._fail(taken, self._explain(error))
+            return
+        self._locked_since = None
+        self._pending = []
+        for _, future in taken:
+            if not future.done():
+                future.set_result(None)
+
+    def _roll_back(self) -> None:
+        if self._db is not None and self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def _may_wait(self) -> bool:
+        """Whether a lock may be waited for any longer."""
+        now = time.monotonic()
+        if self._locked_since is None:
+            self._locked_since = now
+        if now - self._locked_since < self._lock_wait:
+            return True
+        self._locked_since = None
+        return False
+
+    async def flush(self) -> None:
+        """One FULL commit: on the disk when it returns."""
+        while self._pending:
+            await asyncio.sleep(0)
+            if self._pending:
+                await asyncio.sleep(0.02 if self._locked_since else 0)
+        self._connection.execute("PRAGMA synchronous=FULL")
+        try:
+            await self.write([("UPDATE symposia_format SET version = version", [()])])
+        finally:
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def saver(self) -> Any:
+        """LangGraph's SQLite checkpointer in the same file."""
+        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+        return AsyncSqliteSaver.from_conn_string(self.url)
+
+    def _explain(self, error: Exception) -> StoreError:
+        text = str(error)
+        if _is_lock(error):
+            return StoreLocked(
+                f"store {self.url} has been locked by another process for {self._lock_wait:g} s",
+                remedy="end that process, or give this one a store of its own with --store",
+            )
+        if "full" in text or getattr(error, "errno", None) == 28:
+            return StoreError(f"store {self.url}: no space left on the disk", remedy="free some space and start the same command again")
+        if "readonly" in text or isinstance(error, PermissionError):
+            return StoreError(f"store {self.url} cannot be written", remedy="change its permissions, or name another one with --store")
+        if "not a database" in text:
+            return StoreError(f"{self.url} is no SQLite file", remedy="name another one with --store")
+        return StoreError(f"store {self.url}: {text}", remedy="name another one with --store or SYMPOSIA_STORE")
+
+
+def _is_lock(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and ("locked" in str(error) or "busy" in str(error))

@@ -1,0 +1,328 @@
+"""Where runs live: records, journal entries, step digests and blobs, in SQLite or PostgreSQL.
+
+Writes are grouped: everything appended within one pass of the event loop is one transaction (`journal.md`'s figures: 10 to 45 rows a
+commit under load), and the future of an append resolves when its row is committed. `open_store` chooses by address: a path or
+`sqlite:///path` is a file, `postgresql://...` a server (the `postgres` extra), None is memory.
+"""
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from symposia.state.errors import StoreVersion, UnknownName
+from symposia.state.packing import Blobs, pack, pack_shared, refs_of, unpack
+
+VERSION = 1
+_KNOWN_BLOBS = 200_000
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS symposia_format (version INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS runs (id TEXT PRIMARY KEY, started DOUBLE PRECISION, method TEXT, status TEXT, record TEXT)",
+    "CREATE TABLE IF NOT EXISTS blobs (digest {bytes} PRIMARY KEY, body {bytes})",
+    "CREATE TABLE IF NOT EXISTS entries (seq {serial}, run TEXT, place TEXT, digest {bytes}, kind TEXT, request {bytes}, salt BIGINT,"
+    " outcome {bytes}, role TEXT, model TEXT, calls INTEGER, requests INTEGER, prompt_tokens INTEGER, completion_tokens INTEGER,"
+    " usd DOUBLE PRECISION, ms DOUBLE PRECISION, copied INTEGER, notes {bytes})",
+    "CREATE INDEX IF NOT EXISTS entries_run ON entries (run)",
+    "CREATE TABLE IF NOT EXISTS steps (run TEXT, frame TEXT, step INTEGER, digest {bytes}, next TEXT, PRIMARY KEY (run, frame, step))",
+    "CREATE TABLE IF NOT EXISTS cancels (run TEXT PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS artefacts (id TEXT PRIMARY KEY, method TEXT, record TEXT)",
+)
+
+_ENTRY_COLUMNS = "run, place, digest, kind, request, salt, outcome, role, model, calls, requests, prompt_tokens, completion_tokens, usd, ms, copied, notes"
+_ADD_ENTRY = f"INSERT INTO entries ({_ENTRY_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608
+_ADD_BLOB = "INSERT INTO blobs (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_ADD_STEP = (
+    "INSERT INTO steps (run, frame, step, digest, next) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (run, frame, step) DO UPDATE SET digest = excluded.digest, next = excluded.next"
+)
+
+Write = tuple[str, Sequence[Sequence[Any]]]
+
+
+@dataclass(slots=True)
+class Usage:
+    """What an effect cost: completions, HTTP requests, tokens, USD (None: no price known), milliseconds."""
+
+    role: str = ""
+    model: str = ""
+    calls: int = 0
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float | None = None
+    ms: float = 0.0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One effect of a run: what was asked where, and what came of it (`{"value": ...}` or `{"error": record}`)."""
+
+    place: str
+    digest: bytes
+    kind: str
+    request: dict[str, Any]
+    outcome: dict[str, Any]
+    usage: Usage
+    salt: int | None = None
+    copied: bool = False
+    seq: int = 0
+
+
+@dataclass(slots=True)
+class Step:
+    """The digest of a state after a step, and the nodes that come next; `frame` is the place of a subgraph, "" outside."""
+
+    frame: str
+    step: int
+    digest: bytes
+    next: list[str]
+
+
+class Store(ABC):
+    """Runs, entries, steps, blobs and artefacts; the two kinds of store differ in how SQL is executed and committed."""
+
+    dialect: dict[str, str]
+
+    def __init__(self, url: str) -> None:
+        """Remember the address; nothing is opened yet."""
+        self.url = url
+        self._known: set[bytes] = set()
+        self._pending: list[tuple[list[Write], asyncio.Future[None]]] = []
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and create what is missing.
+
+        Raises:
+            StoreError: It cannot be opened; `StoreVersion` when another version of the format wrote it.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Commit what is pending and disconnect."""
+
+    @abstractmethod
+    async def read(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query with `?` placeholders."""
+
+    @abstractmethod
+    def _schedule(self) -> None:
+        """Have the pending writes committed soon."""
+
+    @abstractmethod
+    async def flush(self) -> None:
+        """Return when everything appended is on the disk, power loss included."""
+
+    @abstractmethod
+    def saver(self) -> Any:
+        """LangGraph's own checkpointer over the same store, as an async context manager."""
+
+    async def __aenter__(self) -> "Store":
+        """Open the store."""
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the store."""
+        await self.close()
+
+    def write(self, writes: list[Write]) -> "asyncio.Future[None]":
+        """Queue statements for the next transaction; the future resolves when it is committed, or raises its error."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((writes, future))
+        self._schedule()
+        return future
+
+    async def prepare(self) -> None:
+        """Create the tables of an empty store, or check the version of an old one."""
+        for sql in TABLES:
+            await self.write([(sql.format(**self.dialect), [()])])
+        rows = await self.read("SELECT version FROM symposia_format")
+        if not rows:
+            known = await self.read("SELECT count(*) FROM runs")
+            if known[0][0]:
+                rows = [(0,)]
+            else:
+                await self.write([("INSERT INTO symposia_format (version) VALUES (?)", [(VERSION,)])])
+        if rows and rows[0][0] != VERSION:
+            raise StoreVersion(
+                f"store {self.url} has format {rows[0][0]}, this version of Symposia reads format {VERSION}",
+                remedy="open it with the version that wrote it, or name another one with --store or SYMPOSIA_STORE",
+            )
+
+    # -- runs ---------------------------------------------------------------------------------------------------------------------------
+
+    async def put_run(self, record: dict[str, Any]) -> None:
+        """Write or replace a run's record, by its `run_id`."""
+        row = (record["run_id"], record["started"], record["method"], record["status"], json.dumps(record))
+        sql = (
+            "INSERT INTO runs (id, started, method, status, record) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET status = excluded.status, record = excluded.record"
+        )
+        await self.write([(sql, [row])])
+
+    async def run(self, run_id: str) -> dict[str, Any]:
+        """A run's record, by its id or an unambiguous beginning of it.
+
+        Raises:
+            UnknownName: There is no such run, or more than one.
+        """
+        rows = await self.read("SELECT record FROM runs WHERE id = ?", (run_id,))
+        if not rows:
+            prefix = run_id.replace("%", "").replace("_", "") + "%"
+            rows = await self.read("SELECT record FROM runs WHERE id LIKE ? LIMIT 2", (prefix,)) if run_id else []
+        if len(rows) != 1:
+            known = [r[0] for r in await self.read("SELECT id FROM runs ORDER BY started DESC LIMIT 1000")]
+            raise UnknownName.of("run", run_id, known, remedy=f"`symposia runs` lists the runs of {self.url}")
+        record: dict[str, Any] = json.loads(rows[0][0])
+        return record
+
+    async def runs(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The records of the newest runs, newest first."""
+        rows = await self.read("SELECT record FROM runs ORDER BY started DESC LIMIT ?", (limit,))
+        return [json.loads(r[0]) for r in rows]
+
+    # -- journal ------------------------------------------------------------------------------------------------------------------------
+
+    def append(self, run_id: str, entry: Entry) -> "asyncio.Future[None]":
+        """Queue an entry and the blobs it needs; await the future before using its outcome."""
+        blobs: Blobs = {}
+        request = pack_shared(entry.request, blobs)
+        outcome = pack(entry.outcome, blobs)
+        u = entry.usage
+        notes = pack(u.notes, blobs) if u.notes else None
+        row = (
+            *(run_id, entry.place, entry.digest, entry.kind, request, entry.salt, outcome, u.role, u.model, u.calls, u.requests),
+            *(u.prompt_tokens, u.completion_tokens, u.usd, round(u.ms, 2), int(entry.copied), notes),
+        )
+        new = [(k, v) for k, v in blobs.items() if k not in self._known]
+        future = self.write([(_ADD_BLOB, new), (_ADD_ENTRY, [row])])
+        future.add_done_callback(lambda done: self._remember(new) if not done.cancelled() and done.exception() is None else None)
+        return future
+
+    def _remember(self, blobs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Blobs that are committed need not be sent again."""
+        if len(self._known) > _KNOWN_BLOBS:
+            self._known.clear()
+        self._known.update(k for k, _ in blobs)
+
+    async def entries(self, run_id: str) -> list[Entry]:
+        """All entries of a run in the order they were committed."""
+        rows = await self.read(f"SELECT seq, {_ENTRY_COLUMNS} FROM entries WHERE run = ? ORDER BY seq", (run_id,))  # noqa: S608
+        blobs = await self._blobs_of(data for row in rows for data in (row[5], row[7], row[17]) if data)
+        fetch = blobs.__getitem__
+        found = []
+        for (
+            seq,
+            _run,
+            place,
+            digest,
+            kind,
+            request,
+            salt,
+            outcome,
+            role,
+            model,
+            calls,
+            requests,
+            ptok,
+            ctok,
+            usd,
+            ms,
+            copied,
+            notes,
+        ) in rows:
+            asked = unpack(bytes(request), fetch)
+            used = Usage(role, model, calls, requests, ptok, ctok, usd, ms, unpack(bytes(notes), fetch) if notes else {})
+            result = unpack(bytes(outcome), fetch)
+            found.append(Entry(place, bytes(digest), kind, asked, result, used, salt, bool(copied), seq))
+        return found
+
+    async def drop(self, run_id: str, entries: Iterable[Entry]) -> None:
+        """Forget entries of a run, such as the failures of a run that is tried again."""
+        rows = [(run_id, e.seq) for e in entries]
+        if rows:
+            await self.write([("DELETE FROM entries WHERE run = ? AND seq = ?", rows)])
+
+    async def _blobs_of(self, packed: Iterable[bytes]) -> dict[bytes, bytes]:
+        """All blobs that packed values need, a level of references at a time."""
+        blobs: dict[bytes, bytes] = {}
+        wanted = {ref for data in packed for ref in refs_of(bytes(data))}
+        while wanted:
+            ask = list(wanted)
+            fresh: dict[bytes, bytes] = {}
+            for i in range(0, len(ask), 500):
+                part = ask[i : i + 500]
+                marks = ", ".join("?" * len(part))
+                rows = await self.read(f"SELECT digest, body FROM blobs WHERE digest IN ({marks})", part)  # noqa: S608
+                fresh.update((bytes(k), bytes(v)) for k, v in rows)
+            blobs.update(fresh)
+            wanted = {ref for body in fresh.values() if body[:1] == b"m" for ref in refs_of(body[1:])} - blobs.keys()
+        return blobs
+
+    # -- steps, artefacts ---------------------------------------------------------------------------------------------------------------
+
+    def append_step(self, run_id: str, step: Step) -> "asyncio.Future[None]":
+        """Queue the digest of a state."""
+        row = (run_id, step.frame, step.step, step.digest, json.dumps(step.next))
+        return self.write([(_ADD_STEP, [row])])
+
+    async def steps(self, run_id: str) -> list[Step]:
+        """The recorded steps of a run, by frame and step."""
+        rows = await self.read("SELECT frame, step, digest, next FROM steps WHERE run = ? ORDER BY frame, step", (run_id,))
+        return [Step(frame, step, bytes(digest), json.loads(names)) for frame, step, digest, names in rows]
+
+    async def drop_steps(self, run_id: str) -> None:
+        """Forget the recorded steps of a run that is executed again."""
+        await self.write([("DELETE FROM steps WHERE run = ?", [(run_id,)])])
+
+    async def ask_to_stop(self, run_id: str) -> None:
+        """Leave word for whoever executes the run that no new work should start."""
+        await self.write([("INSERT INTO cancels (run) VALUES (?) ON CONFLICT DO NOTHING", [(run_id,)])])
+
+    async def asked_to_stop(self, run_id: str) -> bool:
+        """Whether somebody left that word; a resume takes it back."""
+        return bool(await self.read("SELECT 1 FROM cancels WHERE run = ?", (run_id,)))
+
+    async def go_on(self, run_id: str) -> None:
+        """Take back the word to stop."""
+        await self.write([("DELETE FROM cancels WHERE run = ?", [(run_id,)])])
+
+    async def put_artefact(self, artefact_id: str, method: str, record: dict[str, Any]) -> None:
+        """Keep what `prepare` made, under the digest of its content."""
+        sql = "INSERT INTO artefacts (id, method, record) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+        await self.write([(sql, [(artefact_id, method, json.dumps(record))])])
+
+    async def artefact(self, artefact_id: str) -> dict[str, Any]:
+        """What `prepare` made.
+
+        Raises:
+            UnknownName: There is no such artefact in this store.
+        """
+        rows = await self.read("SELECT record FROM artefacts WHERE id = ?", (artefact_id,))
+        if not rows:
+            known = [r[0] for r in await self.read("SELECT id FROM artefacts")]
+            raise UnknownName.of("artefact", artefact_id, known, remedy="`symposia prepare METHOD DATA.jsonl` makes one")
+        record: dict[str, Any] = json.loads(rows[0][0])
+        return record
+
+    def _fail(self, taken: list[tuple[list[Write], "asyncio.Future[None]"]], error: BaseException) -> None:
+        """Tell everyone who waits for a commit that it failed."""
+        for _, future in taken:
+            if not future.done():
+                future.set_exception(error)
+
+
+def open_store(url: str) -> Store:
+    """The store at an address, not yet opened: `postgresql://...`, else a SQLite file."""
+    if url.startswith(("postgresql://", "postgres://")):
+        from symposia.state.postgres import PostgresStore
+
+        return PostgresStore(url)
+    from symposia.state.sqlite import SqliteStore
+
+    return SqliteStore(url.removeprefix("sqlite:///"))

@@ -1,0 +1,175 @@
+"""The Python interface: each function once for async code and once (without the `a`) for scripts."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from symposia import registry, runs
+from symposia.config import Config, load_config
+from symposia.params import merged
+from symposia.runs import Listener, Result
+from symposia.state.base import Method
+from symposia.state.graph import JournaledGraph
+from symposia.state.store import Store, open_store
+from symposia.tools.settings import configure
+
+
+def methods() -> list[Method]:
+    """The metadata of every method."""
+    return [registry.load(name).method for name in registry.names()]
+
+
+def graph(name: str) -> JournaledGraph[Any, Any, Any, Any]:
+    """The compiled graph of a method, without a checkpointer: to draw, to embed in another graph, to invoke by itself."""
+    return registry.load(name).compile()
+
+
+def given_params(
+    config: Config,
+    method: str,
+    *,
+    model: str | None = None,
+    roles: Mapping[str, str | list[str]] | None = None,
+    prompts: Mapping[str, str] | None = None,
+    seed: int | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The parameters that a caller and the configuration give, the caller's winning."""
+    loaded = registry.load(method)
+    mine = {k: v for k, v in config.roles.items() if k in loaded.method.roles}
+    texts = {k: v for k, v in config.prompts.items() if k in loaded.params.model_fields["prompts"].default}
+    found: dict[str, Any] = {"roles": mine, "prompts": texts}
+    if config.model:
+        found["model"] = config.model
+    found = merged(found, config.params.get(method, {}))
+    over: dict[str, Any] = dict(params or {})
+    over |= {k: v for k, v in (("model", model), ("seed", seed)) if v is not None}
+    return merged(merged(found, over), {"roles": dict(roles or {}), "prompts": dict(prompts or {})})
+
+
+async def arun(
+    method: str,
+    question: str | None = None,
+    *,
+    model: str | None = None,
+    roles: Mapping[str, str | list[str]] | None = None,
+    prompts: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    inputs: Mapping[str, Any] | None = None,
+    reference: Any = None,
+    pause_before: Sequence[str] = (),
+    checkpoints: str = "each",
+    store: str | Path | Store | None = None,
+    on_event: Listener | None = None,
+) -> Result:
+    """Run a method on one input.
+
+    Args:
+        method: Its name, as `methods()` lists it.
+        question: The question, for methods that take one.
+        model: LiteLLM name of the model of every role without one of its own.
+        roles: Models by role.
+        prompts: Templates by role.
+        params: Further parameters of the method.
+        seed: Makes repeatable what can be.
+        inputs: Further input keys, such as `task`.
+        reference: The known answer; kept in the run's record, never shown to a model.
+        pause_before: Nodes to stop before.
+        checkpoints: `each` keeps LangGraph's checkpoint after each step, `none` only the journal.
+        store: Address of the store, or an open one; by default that of `symposia.toml` or `.symposia/store.db`.
+        on_event: Hears of steps and effects as they happen.
+
+    Raises:
+        BadInput: Something given does not exist or cannot be; nothing was called. A run that fails returns with its error.
+    """
+    config = _configured()
+    given = given_params(config, method, model=model, roles=roles, prompts=prompts, seed=seed, params=params)
+    asked = {**({"question": question} if question is not None else {}), **(inputs or {})}
+    record = runs.new_record(method, given, asked, reference=reference, pause_before=pause_before, checkpoints=checkpoints)
+    async with _opened(store, config) as opened:
+        return await runs.start(opened, record, on_event)
+
+
+async def aresume(
+    run_id: str,
+    *,
+    values: Mapping[str, Any] | None = None,
+    store: str | Path | Store | None = None,
+    on_event: Listener | None = None,
+    **answer: Any,
+) -> Result:
+    """Go on with a run: `values` sets state first, `answer=` answers the question it waits with; see `runs.resume`."""
+    if set(answer) - {"answer"}:
+        raise TypeError(f"aresume() has no argument {min(set(answer) - {'answer'})!r}")
+    async with _opened(store, _configured()) as opened:
+        return await runs.resume(opened, run_id, values=values, answer=answer.get("answer"), answered="answer" in answer, on_event=on_event)
+
+
+async def areplay(run_id: str, *, store: str | Path | Store | None = None) -> dict[str, Any]:
+    """Execute a run from its journal alone and compare it with the record; see `runs.replay`."""
+    async with _opened(store, _configured()) as opened:
+        return (await runs.replay(opened, run_id))[0]
+
+
+async def afork(
+    run_id: str,
+    at: int,
+    *,
+    values: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    roles: Mapping[str, str | list[str]] | None = None,
+    prompts: Mapping[str, str] | None = None,
+    store: str | Path | Store | None = None,
+    on_event: Listener | None = None,
+) -> Result:
+    """A new run from the state after step `at` with something changed; see `runs.fork`."""
+    changes = dict(params or {}) | ({"roles": dict(roles)} if roles else {}) | ({"prompts": dict(prompts)} if prompts else {})
+    async with _opened(store, _configured()) as opened:
+        return await runs.fork(opened, run_id, at, values=values, params=changes, on_event=on_event)
+
+
+def run(method: str, question: str | None = None, **options: Any) -> Result:
+    """`arun` for code without an event loop."""
+    return asyncio.run(arun(method, question, **options))
+
+
+def resume(run_id: str, **options: Any) -> Result:
+    """`aresume` for code without an event loop."""
+    return asyncio.run(aresume(run_id, **options))
+
+
+def replay(run_id: str, **options: Any) -> dict[str, Any]:
+    """`areplay` for code without an event loop."""
+    return asyncio.run(areplay(run_id, **options))
+
+
+def fork(run_id: str, at: int, **options: Any) -> Result:
+    """`afork` for code without an event loop."""
+    return asyncio.run(afork(run_id, at, **options))
+
+
+def _configured() -> Config:
+    """The configuration, its process settings in force."""
+    config = load_config()
+    configure(**config.process)
+    return config
+
+
+class _opened:  # noqa: N801 - used like a function
+    """A store for the length of a `with`: the caller's open one, or one opened and closed here."""
+
+    def __init__(self, store: str | Path | Store | None, config: Config) -> None:
+        self._given = store
+        self._address = str(store) if isinstance(store, str | Path) else config.store
+
+    async def __aenter__(self) -> Store:
+        self._own = None if isinstance(self._given, Store) else open_store(self._address)
+        if self._own is not None:
+            await self._own.open()
+        return self._own or self._given  # type: ignore[return-value]
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._own is not None:
+            await self._own.close()

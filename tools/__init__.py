@@ -1,0 +1,1 @@
+"""Plain functions that know nothing of graphs: model calls, answers, rewards."""

@@ -1,0 +1,226 @@
+"""One chat completion as an effect: the request, its retries, its cost, and its failures by name.
+
+The only place that calls LiteLLM. LiteLLM's own retries wait for nothing and hide the 429, so they are off and one loop of ours, over
+tenacity, waits as long as `Retry-After` says and teaches the model's limiter.
+"""
+
+import email.utils
+import random
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from symposia.state.errors import (
+    EndpointDown,
+    MalformedReply,
+    MissingKey,
+    ModelError,
+    ModelNotFound,
+    RateLimited,
+    RequestRejected,
+    shorten,
+)
+from symposia.state.journal import Failed, Outcome, effect, seed_at
+from symposia.state.packing import sound, text_of
+from symposia.state.store import Usage
+from symposia.tools.limits import Limiter, limiter
+from symposia.tools.providers import litellm, price, route, takes_schema
+from symposia.tools.settings import settings
+
+Message = dict[str, Any]
+
+
+async def complete(
+    role: str,
+    model: str,
+    messages: Sequence[Message],
+    *,
+    sampling: dict[str, Any] | None = None,
+    n: int = 1,
+    seed: int | None = None,
+    schema: type[BaseModel] | None = None,
+) -> list[dict[str, Any]]:
+    """`n` replies of a model, or fewer when the provider gives fewer: `{"text", "finish", "refusal"}` each.
+
+    Args:
+        role: Whose call it is, for the ledger.
+        model: LiteLLM name, or a bare name at the address of `settings().api_base`.
+        messages: Chat messages; a content may be a list of parts, which are joined when sent and stored one by one.
+        sampling: Fields of `Sampling`; those that are None are not sent.
+        n: Replies asked for in one request.
+        seed: The run's seed, from which the call's own is made; None sends none.
+        schema: Asks for JSON of this shape where the provider can.
+
+    Raises:
+        ModelError: The call finally failed; the journal holds the failure.
+    """
+    routed = route(model)
+    request: dict[str, Any] = {"model": model, "messages": list(messages)}
+    request |= _sent(sampling or {}, routed["model"])
+    if n > 1:
+        request["n"] = n
+    if schema and takes_schema(routed["model"]):
+        request["response_format"] = _json_schema(schema)
+    slots = limiter(model)
+
+    async def perform(own_seed: int | None) -> Outcome:
+        return await _send(role, routed, request, own_seed, slots)
+
+    value: dict[str, Any] = await effect("llm", request, perform, salt=seed_at(seed), hold=slots)
+    choices: list[dict[str, Any]] = value["choices"]
+    return choices
+
+
+async def _send(role: str, routed: dict[str, Any], request: dict[str, Any], seed: int | None, slots: Limiter) -> Outcome:
+    """Send until it is answered or finally fails."""
+    usage = Usage(role=role, model=request["model"])
+    body = {k: v for k, v in request.items() if k != "model"}
+    body["messages"] = [{**m, "content": text_of(m["content"])} for m in request["messages"]]
+    options = {**body, **routed, **({"seed": seed} if seed is not None else {}), "timeout": settings().timeout}
+    tried: list[dict[str, Any]] = []
+
+    def note(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        tried.append({"error": type(error).__name__, "message": shorten(str(error)), "waited": round(state.upcoming_sleep, 3)})
+
+    loop = AsyncRetrying(
+        stop=stop_after_attempt(settings().attempts),
+        retry=retry_if_exception(lambda e: isinstance(e, ModelError) and e.retryable),
+        wait=_pause,
+        before_sleep=note,
+        reraise=True,
+    )
+    try:
+        async for attempt in loop:
+            with attempt:
+                await slots.ready()
+                usage.requests += 1
+                reply = await _once(options, slots)
+    except ModelError as error:
+        usage.notes = {"attempts": tried} if tried else {}
+        raise Failed(error, usage) from error
+    _account(usage, reply, price(routed["model"]))
+    if tried:
+        usage.notes = {"attempts": tried}
+    return Outcome({"choices": [_choice(c) for c in reply.choices]}, usage)
+
+
+async def _once(options: dict[str, Any], slots: Limiter) -> Any:
+    """One request; every failure becomes a `ModelError`."""
+    try:
+        reply = await litellm().acompletion(**options, num_retries=0, max_retries=0)
+    except Exception as error:
+        raise _named(error, options, slots) from error
+    if not getattr(reply, "choices", None) or all(_empty(c) for c in reply.choices):
+        raise MalformedReply(f"{options['model']} answered without any text", remedy="look at the endpoint's own log")
+    slots.answered()
+    return reply
+
+
+def _empty(choice: Any) -> bool:
+    message = getattr(choice, "message", None)
+    if message is None:
+        return True
+    refused = _refusal(message) or getattr(choice, "finish_reason", None) == "content_filter"
+    return not (message.content or refused)
+
+
+def _refusal(message: Any) -> str | None:
+    fields = getattr(message, "provider_specific_fields", None) or {}
+    return getattr(message, "refusal", None) or fields.get("refusal")
+
+
+def _choice(choice: Any) -> dict[str, Any]:
+    text = choice.message.content or ""
+    refusal = _refusal(choice.message)
+    return {"text": sound(str(text)), "finish": str(choice.finish_reason), "refusal": sound(str(refusal)) if refusal else None}
+
+
+def _account(usage: Usage, reply: Any, prices: tuple[float, float] | None) -> None:
+    tokens = getattr(reply, "usage", None)
+    usage.calls = len(reply.choices)
+    usage.prompt_tokens = int(getattr(tokens, "prompt_tokens", 0) or 0)
+    usage.completion_tokens = int(getattr(tokens, "completion_tokens", 0) or 0)
+    if prices is not None:
+        usage.usd = usage.prompt_tokens * prices[0] + usage.completion_tokens * prices[1]
+
+
+def _named(error: Exception, options: dict[str, Any], slots: Limiter) -> ModelError:
+    """The failure by its cause, with the knob that helps."""
+    module = litellm()
+    model, address = options["model"], options.get("api_base")
+    at = f" at {address}" if address else ""
+    text = shorten(_without(str(error), options.get("api_key")))
+    status = getattr(error, "status_code", None)
+    if isinstance(error, module.AuthenticationError | module.PermissionDeniedError) or status in (401, 403):
+        variable = f"{model.split('/', 1)[0].upper()}_API_KEY" if "/" in model else "the provider's API key"
+        knob = f"set {'SYMPOSIA_API_KEY' if address else variable} to a valid key"
+        return MissingKey(f"{model}{at} does not accept the key, or there is none: {text}", remedy=knob)
+    if isinstance(error, module.NotFoundError) or status == 404 or "LLM Provider NOT provided" in text:
+        return ModelNotFound(f"no model {model}{at}: {text}", remedy="name it as LiteLLM does, provider/model, or give --api-base URL")
+    if isinstance(error, module.RateLimitError) or status == 429:
+        limited = RateLimited(f"{model}{at} is over its rate limit: {text}", remedy="lower --concurrency, or resume later")
+        limited.pause = _retry_after(error)
+        slots.refused(limited.pause or 0.0)
+        return limited
+    if isinstance(error, module.BadRequestError) or (status is not None and 400 <= status < 500 and status != 408):
+        knob = "leave out what it does not take, such as -p sampling.solver.top_p=null"
+        return RequestRejected(f"{model}{at} rejects the request: {text}", remedy=knob)
+    if isinstance(error, module.Timeout):
+        return EndpointDown(
+            f"{model}{at} did not answer within {options['timeout']:g} s", remedy="raise --timeout, or look after the endpoint"
+        )
+    if isinstance(error, ValueError | TypeError | KeyError | module.APIResponseValidationError):
+        return MalformedReply(f"{model}{at} answered something that is no completion: {text}", remedy="look at the endpoint's own log")
+    down = EndpointDown(
+        f"{model}{at} cannot be reached or is failing: {text}", remedy="start it, or correct --api-base; then resume the run"
+    )
+    down.pause = _retry_after(error)
+    return down
+
+
+def _without(text: str, key: str | None) -> str:
+    """A message without the key, should an endpoint echo it."""
+    return text.replace(key, "[key]") if key else text
+
+
+def _retry_after(error: Exception) -> float | None:
+    """Seconds that the endpoint asks to wait, from a number or an HTTP date."""
+    response = getattr(error, "response", None)
+    headers = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        try:
+            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        except ValueError:
+            return None
+
+
+def _pause(state: RetryCallState) -> float:
+    """What the endpoint asks for, else an exponential pause with jitter; at most `max_wait` seconds."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.pause if isinstance(error, ModelError) else None
+    backoff = min(0.25 * 2 ** (state.attempt_number - 1), 20.0) * random.uniform(0.75, 1.25)  # noqa: S311
+    return float(min(max(asked or 0.0, backoff), settings().max_wait))
+
+
+def _sent(sampling: dict[str, Any], model: str) -> dict[str, Any]:
+    """The sampling fields as this provider takes them."""
+    fields = {k: v for k, v in sampling.items() if v is not None}
+    shortest = fields.pop("min_tokens", None)
+    if shortest and model.startswith("hosted_vllm/"):
+        fields["extra_body"] = {"min_tokens": shortest}
+    return fields
+
+
+def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    form = schema.model_json_schema()
+    form["additionalProperties"] = False
+    return {"type": "json_schema", "json_schema": {"name": schema.__name__, "schema": form, "strict": True}}

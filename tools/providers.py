@@ -1,0 +1,114 @@
+"""LiteLLM, imported on first use and tuned; and the toy models as one of its providers.
+
+The import costs 2 to 3 s and would ask the network for prices, so it happens once, here, with the price map that comes with the package.
+"""
+
+import asyncio
+import logging
+import os
+import warnings
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+from symposia.tools.settings import settings
+
+_OPEN_ADDRESSES = ("openai/", "hosted_vllm/", "text-completion-openai/", "litellm_proxy/")
+
+
+@cache
+def litellm() -> ModuleType:
+    """The LiteLLM module, ready for use."""
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    for name in ("AIOHTTP_CONNECTOR_LIMIT", "AIOHTTP_CONNECTOR_LIMIT_PER_HOST"):
+        os.environ.setdefault(name, "100000")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import litellm as module
+    module.suppress_debug_info = True
+    module.telemetry = False
+    logging.getLogger("LiteLLM").setLevel(logging.ERROR)
+    module.custom_provider_map.append({"provider": "toy", "custom_handler": _toys(module)})
+    module.utils.custom_llm_setup()
+    return module
+
+
+def _toys(module: ModuleType) -> Any:
+    """The toy models as a LiteLLM provider, in this process."""
+    from symposia.tools import toy
+
+    class Toys(module.CustomLLM):  # type: ignore[misc, name-defined]
+        def completion(self, *args: Any, **options: Any) -> Any:
+            params = options.get("optional_params") or {}
+            reply = options["model_response"]
+            messages = options["messages"]
+            n = params.get("n") or 1
+            seed = params.get("seed")
+            texts = [toy.reply(options["model"], messages, None if seed is None else seed + i) for i in range(n)]
+            reply.choices = [
+                module.Choices(index=i, finish_reason="stop", message=module.Message(role="assistant", content=text))
+                for i, text in enumerate(texts)
+            ]
+            sent = sum(len(str(m["content"]).split()) for m in messages)
+            back = sum(len(text.split()) for text in texts)
+            reply.model = f"toy/{options['model']}"
+            reply.usage = module.Usage(prompt_tokens=sent, completion_tokens=back, total_tokens=sent + back)
+            return reply
+
+        async def acompletion(self, *args: Any, **options: Any) -> Any:
+            await asyncio.sleep(0)
+            return self.completion(*args, **options)
+
+    return Toys()
+
+
+def route(model: str) -> dict[str, Any]:
+    """What LiteLLM is told about a model: its full name, and for an OpenAI-compatible address that address and its key."""
+    base = settings().api_base
+    known = "/" in model and model.split("/", 1)[0] in _providers()
+    if model.startswith(_OPEN_ADDRESSES) or (base and not known):
+        name = model if model.startswith(_OPEN_ADDRESSES) else f"hosted_vllm/{model}"
+        key = {"api_key": settings().api_key} if settings().api_key else {}
+        return {"model": name, **({"api_base": base} if base else {}), **key}
+    return {"model": model}
+
+
+def _providers() -> set[str]:
+    """LiteLLM's providers, and those registered in this process."""
+    module = litellm()
+    return {*_own_providers(), *(str(p["provider"]) for p in module.custom_provider_map)}
+
+
+@cache
+def _own_providers() -> frozenset[str]:
+    return frozenset(str(getattr(p, "value", p)) for p in litellm().provider_list)
+
+
+@cache
+def price(model: str) -> tuple[float, float] | None:
+    """USD per prompt token and per completion token; None when LiteLLM knows no price. Unknown names are registered, for speed."""
+    module = litellm()
+    if model.startswith("toy/"):
+        _register(model)
+        return 0.0, 0.0
+    for name in (model, model.split("/", 1)[-1]):
+        known = module.model_cost.get(name)
+        if known and known.get("input_cost_per_token") is not None:
+            return float(known["input_cost_per_token"]), float(known.get("output_cost_per_token") or 0.0)
+    _register(model)
+    return None
+
+
+def _register(model: str) -> None:
+    """Tell LiteLLM a name, or it repeats a failing search for its price at every call."""
+    provider = model.split("/", 1)[0]
+    entry = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0, "litellm_provider": provider, "mode": "chat"}
+    litellm().register_model({model: entry})
+
+
+def takes_schema(model: str) -> bool:
+    """Whether the provider of a model offers structured output."""
+    try:
+        return bool(litellm().supports_response_schema(model=model))
+    except Exception:  # noqa: BLE001 - an unknown name raises bare exceptions; then a parser reads the text
+        return False
