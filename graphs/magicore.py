@@ -1,11 +1,12 @@
 """MAgICoRe: answer easy problems by a weighted vote, review and refine the hard ones, round by round.
 
 Chen, Prasad, Saha, Stengel-Eskin, Bansal, "MAgICoRe: Multi-Agent, Iterative, Coarse-to-Fine Refinement for Reasoning", 2024,
-https://arxiv.org/abs/2409.12147. Defaults are those of the authors' code (dinobby/MAgICoRe), which is the authority where the abstract is silent.
+https://arxiv.org/abs/2409.12147. Defaults are those of the authors' code (dinobby/MAgICoRe), which is the authority where the abstract is
+silent.
 
 A problem is hard when both conditions fail: C1, the samples with the majority answer score at least the data set's mean; C2, the answers
-weighted by each reward model are less spread than three equal ones. A sample scores `orm + product(prm_steps)`, in 0..2, the product 0 without
-an answer. An answer's weight in the vote is the sum of its samples' scores over the pool: the k best of the last two rounds.
+weighted by each reward model are less spread than three equal ones. A sample scores `orm + product(prm_steps)`, in 0..2, the product 0
+without an answer. An answer's weight in the vote is the sum of its samples' scores over the pool: the k best of the last two rounds.
 
 ```mermaid
 graph LR
@@ -15,23 +16,26 @@ graph LR
 ```
 
 Choices of ours where code and paper are silent or the code is at fault: the majority is that of the current round (the code keeps round
-0's); a distribution without mass, and a problem without any answer, count as hard; a problem judged easy after a refinement stops; the answer
-line of the refiner follows the task; steps are cut at any "Step n". The step label is asked for in the prompt, since chat interfaces take no
-prefilled turn. As in the code, a further round refines the k refined solutions, not the pool.
+0's); a distribution without mass, and a problem without any answer, count as hard; a problem judged easy after a refinement stops; the
+answer line of the refiner follows the task; steps are cut at any "Step n". The step label is asked for in the prompt, since chat interfaces
+take no prefilled turn. As in the code, a further round refines the k refined solutions, not the pool.
 """
 
 import math
+import statistics
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from langgraph.graph import END, START
+from langgraph.types import Send
 from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from symposia.nodes.extract import extract
 from symposia.nodes.fanout import fanout
 from symposia.nodes.finish import conclude
-from symposia.nodes.intake import intake
+from symposia.nodes.intake import PrepareState, Rows, intake, intake_rows
 from symposia.nodes.prompts import JUDGE_OUTCOME, JUDGE_STEPS, REFINE, REVIEW, SOLVE
 from symposia.nodes.refiner import refine
 from symposia.nodes.reviewer import Reviewed, critique
@@ -40,6 +44,7 @@ from symposia.state.channels import grow
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan
 from symposia.tools import rewards
+from symposia.tools.answers import task_of
 from symposia.tools.steps import split_steps
 from symposia.tools.vote import Tally, confidence, tally, winner
 
@@ -54,7 +59,7 @@ METHOD = Method(
     scoring="2 * k * (1 + max_rounds)",
 )
 
-_PAPER = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 1000}
+_PAPER = Sampling(temperature=0.8, top_p=0.95, max_tokens=1000)
 
 
 class Params(BaseParams):
@@ -71,9 +76,9 @@ class Params(BaseParams):
     )
     sampling: dict[str, Sampling] = Field(
         {
-            "solver": Sampling(**_PAPER),
-            "reviewer": Sampling(**_PAPER, min_tokens=50),
-            "refiner": Sampling(**_PAPER, min_tokens=50),
+            "solver": _PAPER,
+            "reviewer": _PAPER.model_copy(update={"min_tokens": 50}),
+            "refiner": _PAPER.model_copy(update={"min_tokens": 50}),
             "outcome": Sampling(temperature=0),
             "process": Sampling(temperature=0),
         },
@@ -122,14 +127,14 @@ async def score(state: State) -> dict[str, Any]:
             return 0.0, []
         steps = split_steps(chain)
         both = (partial(rewards.outcome, params, question, chain), partial(rewards.process, params, question, steps))
-        whole, marks = await fan(both)  # type: ignore[arg-type]
+        whole, marks = await fan(both)
         return whole or 0.0, marks or []  # type: ignore[return-value]
 
     scored = await fan([partial(one, chain) for chain in state["chains"][-1]])
     return {"orm": [[whole for whole, _ in scored]], "prm_steps": [[marks for _, marks in scored]]}
 
 
-def samples(state: State, round_: int) -> list[PoolItem]:
+def samples(state: Mapping[str, Any], round_: int) -> list[PoolItem]:
     """The scored samples of a round."""
     rows = zip(state["answers"][round_], state["orm"][round_], state["prm_steps"][round_], strict=True)
     found = []
@@ -205,4 +210,50 @@ def build() -> StateGraph[State, Params, Question, State]:
     return builder
 
 
+class Calibration(PrepareState):
+    """The scores of the first samples of every problem, a list per row."""
+
+    scores: Annotated[list[list[float]], grow]
+
+
+def first_round() -> StateGraph[State, Params, Any, State]:
+    """Solve, extract and score: what calibration needs of a problem."""
+    builder = StateGraph(State, Params)
+    builder.add_node("solve", fanout).add_node(extract).add_node(score)
+    builder.add_edge(START, "solve").add_edge("solve", "extract").add_edge("extract", "score").add_edge("score", END)
+    return builder
+
+
+def spread(state: Calibration) -> list[Send]:
+    """One `sample` per row; results join in this order."""
+    return [Send("sample", {"rows": [row], "params": state["params"]}) for row in state["rows"]]
+
+
+async def sample(state: Calibration) -> dict[str, Any]:
+    """The scores of the k samples of one row."""
+    row = state["rows"][0]
+    task = task_of(row.get("task") or "auto")
+    done = await _FIRST_ROUND.ainvoke({"question": row["question"], "task": task, "params": state["params"]})
+    return {"scores": [[item["score"] for item in samples(done, 0)]]}
+
+
+def calibrate(state: Calibration) -> dict[str, Any]:
+    """Mean and deviation over all k samples of all rows (the authors' code takes the first sample of each)."""
+    flat = [score for row in state["scores"] for score in row]
+    content: dict[str, Any] = {"calib_mean": statistics.fmean(flat), "deviation": statistics.pstdev(flat)}
+    content |= {"problems": len(state["scores"]), "samples": len(flat)}
+    return {"answer": content}
+
+
+def prepare() -> StateGraph[Calibration, Params, Rows, Calibration]:
+    """The graph behind `symposia prepare magicore`: the mean sample score of a data set, for C1."""
+    builder = StateGraph(Calibration, Params, input_schema=Rows)
+    builder.add_node("intake", intake_rows).add_node(sample).add_node(calibrate)
+    builder.add_edge(START, "intake")
+    builder.add_conditional_edges("intake", spread, ["sample"])
+    builder.add_edge("sample", "calibrate").add_edge("calibrate", END)
+    return builder
+
+
+_FIRST_ROUND = first_round().compile()
 graph = build().compile()

@@ -1,11 +1,14 @@
 """The first node of every graph: it makes the state say everything the run depends on."""
 
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
 
-from symposia.state.base import BaseParams, BaseState
+from symposia.state.base import BaseParams, BaseState, Question
+from symposia.state.channels import settled
 from symposia.state.errors import BadInput
+from symposia.state.journal import current
 from symposia.state.packing import sound
 from symposia.tools.answers import task_of
 
@@ -24,7 +27,39 @@ async def intake(state: BaseState, runtime: Runtime[Any]) -> dict[str, Any]:
         task = task_of(state.get("task") or "auto")
     except ValueError as error:
         raise BadInput(str(error)) from None
-    return {"params": params.model_dump(mode="json"), "question": sound(question), "task": task}
+    artefact = current().artefact
+    if params.artefact and artefact is None:
+        raise BadInput(f"artefact {params.artefact} is not at hand", remedy="start the run with symposia.run, which reads it")
+    return {"params": params.model_dump(mode="json"), "question": sound(question), "task": task, "artefact": artefact or {}}
+
+
+class Rows(TypedDict):
+    """The input of a `prepare` graph: the questions of a data set, each with its task."""
+
+    rows: list[Question]
+
+
+class PrepareState(Rows):
+    """What every `prepare` graph has; `answer` is what it makes."""
+
+    params: Annotated[dict[str, Any], settled]
+    answer: NotRequired[dict[str, Any]]
+
+
+async def intake_rows(state: PrepareState, runtime: Runtime[Any]) -> dict[str, Any]:
+    """Copy the parameters into the state, as `intake` does.
+
+    Raises:
+        BadInput: A row has no question, or its task has no such name; the message names the row, counted from 1.
+    """
+    for number, row in enumerate(state["rows"], 1):
+        if not str(row.get("question") or "").strip():
+            raise BadInput(f"row {number} has no question", remedy="give every row a field `question`")
+        try:
+            task_of(row.get("task") or "auto")
+        except ValueError as error:
+            raise BadInput(f"row {number}: {error}") from None
+    return {"params": runtime.context.model_dump(mode="json")}
 
 
 def _last_message(state: BaseState) -> str:

@@ -14,8 +14,8 @@ Problem: {question}"""
 
 REVIEW = """\
 You are a teacher who gives step-by-step feedback on a student's solution. After each step stands a mark out of 10: 10 means the step is
-surely right, 0 that it is surely wrong. Concentrate on the steps marked below {attention}. For each of them say what is wrong, why, and how it
-could be fixed. Do not write a new solution.
+surely right, 0 that it is surely wrong. Concentrate on the steps marked below {attention}. For each of them say what is wrong, why, and how
+it could be fixed. Do not write a new solution.
 
 Here is an example.
 {demonstration}
@@ -58,7 +58,8 @@ Solution to judge:
 
 JUDGE_STEPS = """\
 Check each numbered step of the solution below: does it follow from the problem and the steps before it, and is its calculation right? End
-with one line of the form "SCORES: x1, x2, ..., xn", one number from 0 (surely wrong) to 1 (surely right) for each of the {n_steps} steps, in order.
+with one line of the form "SCORES: x1, x2, ..., xn", one number from 0 (surely wrong) to 1 (surely right) for each of the {n_steps} steps,
+in order.
 
 Problem: {question}
 
@@ -66,10 +67,9 @@ Steps to check:
 {steps}"""
 
 CRITIQUE = """\
-Check the solution below and give specific, actionable feedback: name the first step that is wrong and say how to fix it, or state that every
-step is right. End with one line: "VERDICT: correct" if the solution needs no change, else "VERDICT: incorrect".
-{history}
-Problem: {question}
+Check the solution below and give specific, actionable feedback: name the first step that is wrong and say how to fix it, or state that
+every step is right. End with one line: "VERDICT: correct" if the solution needs no change, else "VERDICT: incorrect". {history} Problem:
+{question}
 
 Current solution:
 {draft}

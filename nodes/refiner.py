@@ -13,7 +13,10 @@ from symposia.state.place import fan
 from symposia.tools.llm import ask, prompt
 from symposia.tools.steps import annotate
 
-REFINE_DEMO = f"Problem: {DEMO_QUESTION}\n\nSolution with marks:\n{DEMO_MARKED}\n\nTeacher's feedback:\n{DEMO_FEEDBACK}\n\nImproved solution:\n{DEMO_REFINED}"
+REFINE_DEMO = (
+    f"Problem: {DEMO_QUESTION}\n\nSolution with marks:\n{DEMO_MARKED}\n\nTeacher's feedback:\n{DEMO_FEEDBACK}\n\n"
+    f"Improved solution:\n{DEMO_REFINED}"
+)
 
 
 async def refine(state: Reviewed) -> dict[str, Any]:

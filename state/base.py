@@ -5,11 +5,11 @@ import operator
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NotRequired, Self
 
 from langchain_core.messages import AnyMessage
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from symposia.state.channels import chat, settled
 

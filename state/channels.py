@@ -1,8 +1,9 @@
 """Reducers of the shared state: how updates of one step join, and how much of it a checkpoint stores.
 
-`grow` and `settled` are LangGraph's `DeltaChannel`, which keeps what was written rather than the whole value at each step: 64 rounds of lists
-cost the texts once, where `operator.add` costs the square of the rounds. `chat` is a plain reducer, since LangGraph gives messages written to a
-`DeltaChannel` random ids (it also turns dicts with `role` and `content` in such a list into messages: name those keys differently).
+`grow` and `settled` are LangGraph's `DeltaChannel`, which keeps what was written rather than the whole value at each step: 64 rounds of
+lists cost the texts once, where `operator.add` costs the square of the rounds. `chat` is a plain reducer, since LangGraph gives messages
+written to a `DeltaChannel` random ids (it also turns dicts with `role` and `content` in such a list into messages: name those keys
+differently).
 """
 
 from collections.abc import Sequence
@@ -23,11 +24,11 @@ def _last(_value: Any, writes: Sequence[Any]) -> Any:
 
 
 def chat(value: list[AnyMessage], write: Any) -> list[AnyMessage]:
-    """Chat messages: append, or replace the one of the same id. Ids come from position and content, so they are the same on every execution."""
+    """Chat messages: append, or replace the one of the same id; ids come from position and content, so they are always the same."""
     messages = list(value)
     places = {m.id: i for i, m in enumerate(messages)}
     for message in convert_to_messages(write if isinstance(write, list) else [write]):
-        named = message if message.id else _named(message, len(messages))
+        named: Any = message if message.id else _named(message, len(messages))
         if named.id in places:
             messages[places[named.id]] = named
         else:

@@ -10,21 +10,16 @@ from typing import Any, cast
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.graph import StateGraph as LangGraphStateGraph
 from langgraph.graph.state import CompiledStateGraph
-from typing_extensions import TypeVar
+from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from symposia.state.journal import RUN, Run
 from symposia.state.place import frames_of, inside
-
-StateT = TypeVar("StateT")
-ContextT = TypeVar("ContextT", default=None)
-InputT = TypeVar("InputT", default=StateT)
-OutputT = TypeVar("OutputT", default=StateT)
 
 
 class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
     """A compiled graph that keeps its place in the run; `ainvoke`, `abatch` and `astream_events` go through `astream`."""
 
-    async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:  # type: ignore[override]  # noqa: A002
+    async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:
         """As LangGraph's, with the run and the frame set while the graph's own code runs, and never in the consumer's."""
         if options.get("context") is None and self.context_schema is not None:
             options["context"] = {}

@@ -94,6 +94,7 @@ class Run:
         self.in_flight = 0
         self.divergence: dict[str, Any] | None = None
         self.stop_reason: str | None = None
+        self.artefact: dict[str, Any] | None = None
         self.frames: dict[str, tuple[str, ...]] = {}
         self.on_effect: Callable[[str, str], None] | None = None
         self._found = {(e.place, e.digest): e for e in entries}

@@ -1,8 +1,8 @@
 """How values become bytes: strict msgpack, with every longer text stored once.
 
-A text of `INLINE` bytes or more is replaced by its digest and kept as a blob; a list of chat messages becomes a chain of blobs, each holding
-the digest of its prefix, so a conversation that grows by a turn costs the turn. A prompt is a list of parts (template, question, chain,
-...), each a text of its own: whatever quotes an earlier reply shares its blob. Nothing is ever unpickled.
+A text of `INLINE` bytes or more is replaced by its digest and kept as a blob; a list of chat messages becomes a chain of blobs, each
+holding the digest of its prefix, so a conversation that grows by a turn costs the turn. A prompt is a list of parts (template, question,
+chain, ...), each a text of its own: whatever quotes an earlier reply shares its blob. Nothing is ever unpickled.
 """
 
 import zlib

@@ -1,7 +1,8 @@
 """Where in a run an effect happens, spelled the same on every execution.
 
 A place is `STEP.NODE[.sI][~A][.fF][.bB][.nN]`, frames of subgraphs joined by `/`, parts that say nothing left out: `8.refine.b3` is the
-fourth branch of node `refine` in step 8, `5.suite.s1/2.vote` the node `vote` in step 2 of the graph that the second `Send` of step 5 called.
+fourth branch of node `refine` in step 8, `5.suite.s1/2.vote` the node `vote` in step 2 of the graph that the second `Send` of step 5
+called.
 
 - step, node and the index of a `Send` come from LangGraph's metadata, which is equal on every execution (task ids and namespaces are not);
 - `A` counts attempts of a node under a `RetryPolicy`;
@@ -37,7 +38,6 @@ async def fan(thunks: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
 
     When one fails the others still end, since their calls are paid for; then the first error is raised.
     """
-
     base = here()
     last, f = FANS.get()
     fans = f + 1 if last == base else 0

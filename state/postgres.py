@@ -122,7 +122,7 @@ class PostgresStore(Store):
 
 def _query(sql: str) -> compose.SQL:
     """Our statements use `?`; none of them holds a percent sign or a quoted question mark."""
-    return compose.SQL(sql.replace("?", "%s"))  # type: ignore[arg-type]
+    return compose.SQL(sql.replace("?", "%s"))
 
 
 def _without_password(url: str) -> str:

@@ -31,7 +31,10 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS artefacts (id TEXT PRIMARY KEY, method TEXT, record TEXT)",
 )
 
-_ENTRY_COLUMNS = "run, place, digest, kind, request, salt, outcome, role, model, calls, requests, prompt_tokens, completion_tokens, usd, ms, copied, notes"
+_ENTRY_COLUMNS = (
+    "run, place, digest, kind, request, salt, outcome, role, model, calls, requests, prompt_tokens, completion_tokens, usd, ms,"
+    " copied, notes"
+)
 _ADD_ENTRY = f"INSERT INTO entries ({_ENTRY_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608
 _ADD_BLOB = "INSERT INTO blobs (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _ADD_STEP = (

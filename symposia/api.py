@@ -157,7 +157,7 @@ def _configured() -> Config:
     return config
 
 
-class _opened:  # noqa: N801 - used like a function
+class _opened:
     """A store for the length of a `with`: the caller's open one, or one opened and closed here."""
 
     def __init__(self, store: str | Path | Store | None, config: Config) -> None:

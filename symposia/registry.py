@@ -20,9 +20,15 @@ class Loaded:
     params: type[BaseParams]
     module: ModuleType
 
-    def compile(self, checkpointer: Any = None) -> JournaledGraph[Any, Any, Any, Any]:
-        """Its graph, with a checkpointer of the caller's."""
-        graph: JournaledGraph[Any, Any, Any, Any] = self.module.build().compile(checkpointer=checkpointer)
+    def compile(self, checkpointer: Any = None, part: str = "build") -> JournaledGraph[Any, Any, Any, Any]:
+        """Its graph, or with `part="prepare"` the one that makes its artefact, with a checkpointer of the caller's.
+
+        Raises:
+            BadInput: The method has nothing to prepare.
+        """
+        if not hasattr(self.module, part):
+            raise BadInput(f"{self.method.name} needs nothing prepared", remedy="run it as it is")
+        graph: JournaledGraph[Any, Any, Any, Any] = getattr(self.module, part)().compile(checkpointer=checkpointer)
         return graph
 
 

@@ -12,9 +12,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_type_hints
 
 from langchain_core.messages import BaseMessage, message_to_dict
+from langchain_core.runnables import RunnableConfig
 from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
@@ -24,12 +25,14 @@ from symposia.params import make_params, merged
 from symposia.registry import Loaded, load
 from symposia.state.errors import BadInput, NotRecorded, Stopped, SymposiaError, UnknownName, shorten
 from symposia.state.journal import Parent, Run, opened
-from symposia.state.packing import request_digest, sound
+from symposia.state.packing import digest_of, request_digest, sound
 from symposia.state.place import node_of, step_of, steps_of
 from symposia.state.store import Entry, Store, Usage
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
+Opened = Callable[[Run], None]
+"""Is given the open run before its first effect, for whoever may have to stop it."""
 REFERENCES = ("answer", "reference", "gold", "gold_answer")
 _CANCEL_POLL = 0.5
 
@@ -116,6 +119,7 @@ def new_record(
     return {
         "run_id": secrets.token_hex(5),
         "method": method,
+        "graph": "build",
         "status": "started",
         "params": params.model_dump(mode="json"),
         "input": check_input(loaded, inputs),
@@ -137,9 +141,7 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BadInput: A key the method does not take, a question that is no text or is empty.
     """
-    known = list(getattr(loaded.method.input, "__annotations__", {}))
-    for base in loaded.method.input.__mro__ if isinstance(loaded.method.input, type) else ():
-        known += [k for k in getattr(base, "__annotations__", {}) if k not in known]
+    known = list(get_type_hints(loaded.method.input))
     for key in inputs:
         if key not in known:
             raise UnknownName.of("input", key, known, remedy=f"{loaded.method.name} takes {', '.join(known)}")
@@ -155,9 +157,56 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def row_input(loaded: Loaded, row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     """The input and the reference of a row of a data set: fields the method takes, and the first field that names a known answer."""
-    known = set(getattr(loaded.method.input, "__annotations__", {})) | {"question", "task"}
+    known = get_type_hints(loaded.method.input)
     reference = next((row[name] for name in REFERENCES if name in row), None)
     return {k: v for k, v in row.items() if k in known and k not in REFERENCES}, reference
+
+
+async def prepare(
+    store: Store,
+    method: str,
+    rows: Sequence[Mapping[str, Any]],
+    given: Mapping[str, Any],
+    *,
+    on_event: Listener | None = None,
+    on_open: Opened | None = None,
+) -> dict[str, Any]:
+    """Make what a method needs once for a data set, and keep it under the digest of its content.
+
+    The same rows and parameters are the same run: it is made once, and goes on where it was killed.
+
+    Returns:
+        `{artefact_id, method, content, run_id, status, error, calls, cost_usd}`; `artefact_id` is None when the run did not end well.
+
+    Raises:
+        BadInput: The method has nothing to prepare, a parameter or a row is not what it takes.
+    """
+    loaded = load(method)
+    loaded.compile(None, "prepare")
+    params = make_params(loaded, given).model_dump(mode="json")
+    inputs = {"rows": [{k: sound(v) for k, v in row.items() if k in ("question", "task") and isinstance(v, str)} for row in rows]}
+    if not rows:
+        raise BadInput("there are no rows to prepare from", remedy="give a JSONL file with a question a line")
+    run_id = "p" + digest_of([method, params, inputs]).hex()[:9]
+    try:
+        record = await store.run(run_id)
+    except UnknownName:
+        record = {
+            **{"run_id": run_id, "method": method, "graph": "prepare", "status": "started", "params": params, "input": inputs},
+            **{"reference": None, "row": None, "pause_before": [], "checkpoints": "none", "marks": [], "parent": None},
+            **{"started": time.time(), "seconds": 0.0, "version": version("symposia")},
+        }
+        await store.put_run(record)
+    result = await execute(store, record, on_event=on_event, on_open=on_open)
+    artefact_id = None
+    if result.status == "ok":
+        kept = {"content": result.answer, "method": method, "params": params, "run": run_id, "made": record["started"]}
+        artefact_id = digest_of([method, result.answer, params]).hex()[:16]
+        await store.put_artefact(artefact_id, method, kept)
+    return {
+        **{"artefact_id": artefact_id, "method": method, "content": result.answer, "run_id": run_id, "status": result.status},
+        **{"error": result.error, "calls": result.calls, "cost_usd": result.cost_usd},
+    }
 
 
 class Execution:
@@ -171,29 +220,26 @@ class Execution:
         *,
         on_event: Listener | None = None,
         keep: bool = False,
-        artefact: dict[str, Any] | None = None,
     ) -> None:
         """`keep` collects every state, for `show`; `on_event` hears of steps and effects as they happen."""
         self.record = record
         self.run = run
         self.loaded = load(record["method"])
-        self.graph = self.loaded.compile(saver)
+        self.graph = self.loaded.compile(saver, record["graph"])
         self.moments: list[Moment] = []
         self.waiting: dict[str, Any] | None = None
         self.values: dict[str, Any] = {}
         self._last: Moment | None = None
         self._keep = keep
         self._listen = on_event
-        self._artefact = artefact
-        self._config = {"configurable": {"thread_id": record["run_id"]}, "recursion_limit": 10_000}
+        self._config: RunnableConfig = {"configurable": {"thread_id": record["run_id"]}, "recursion_limit": 10_000}
         self._durability = "exit" if isinstance(saver, NoSaver) else "async"
 
     async def go(self) -> None:
         """Execute to the end, a pause or an error."""
         if self._listen:
             self.run.on_effect = lambda kind, role: self._emit({"type": "effect", "kind": kind, "role": role})
-        start = {k: v for k, v in self.record["input"].items()} | ({"artefact": self._artefact} if self._artefact else {})
-        pending: Any = start
+        pending: Any = self.record["input"]
         for mark in self.record["marks"]:
             while self._last is None or self._last.step < mark["at"]:
                 before = self._last
@@ -209,7 +255,6 @@ class Execution:
 
     async def _stream(self, pending: Any, pause_before: Sequence[str]) -> None:
         self.run.begin()
-        options: dict[str, Any] = {"context": self.record["params"]} if pending is not None else {"context": self.record["params"]}
         stop: Any = "*" if list(pause_before) == ["*"] else list(pause_before)
         stream = self.graph.astream(
             pending,
@@ -218,7 +263,7 @@ class Execution:
             subgraphs=True,
             interrupt_before=stop,
             durability=self._durability,
-            **options,
+            context=self.record["params"],
         )
         async for namespace, mode, chunk in stream:
             if mode == "updates":
@@ -271,13 +316,13 @@ class Execution:
             self._listen({"run_id": self.record["run_id"], **event})
 
 
-async def start(store: Store, record: dict[str, Any], on_event: Listener | None = None) -> Result:
+async def start(store: Store, record: dict[str, Any], on_event: Listener | None = None, on_open: Opened | None = None) -> Result:
     """Execute a new run: its record is in the store before the first call."""
     await store.put_run(record)
-    return await execute(store, record, on_event=on_event)
+    return await execute(store, record, on_event=on_event, on_open=on_open)
 
 
-async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | None = None) -> Result:
+async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | None = None, on_open: Opened | None = None) -> Result:
     """Execute a run as far as it goes, reading what is recorded and doing the rest, and write down what it came to."""
     entries = await store.entries(record["run_id"])
     failures = [e for e in entries if "error" in e.outcome] if record["status"] in ("failed", "stopped") else []
@@ -286,11 +331,14 @@ async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | 
     await store.go_on(record["run_id"])
     await store.drop_steps(record["run_id"])
     run = Run(record["run_id"], store, entries, parent=await _parent(store, record))
+    run.artefact = await _artefact(store, record)
+    if on_open:
+        on_open(run)
     begun = time.monotonic()
     error: SymposiaError | None = None
     async with _saver(store, record) as saver, opened(run), _watched(store, run):
         await saver.adelete_thread(record["run_id"])
-        execution = Execution(record, run, saver, on_event=on_event, artefact=await _artefact(store, record))
+        execution = Execution(record, run, saver, on_event=on_event)
         try:
             await execution.go()
         except (asyncio.CancelledError, KeyboardInterrupt):
@@ -298,7 +346,7 @@ async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | 
             raise
         except SymposiaError as failure:
             error = failure
-        except Exception as failure:  # noqa: BLE001 - whatever a node raises ends this run, and is told with its place
+        except Exception as failure:
             error = _unexpected(failure, execution)
     return await _conclude(store, record, execution, error, begun)
 
@@ -311,6 +359,7 @@ async def resume(
     answer: Any = None,
     answered: bool = False,
     on_event: Listener | None = None,
+    on_open: Opened | None = None,
 ) -> Result:
     """Go on with a run that crashed, failed, was stopped, or is paused.
 
@@ -321,6 +370,7 @@ async def resume(
         answer: A person's answer to the question that the run waits with.
         answered: Whether `answer` is given.
         on_event: Hears of steps and effects.
+        on_open: Is given the open run.
 
     Raises:
         BadInput: The run does not wait for what is given.
@@ -343,7 +393,7 @@ async def resume(
             f"run {record['run_id']} is {record['status']}, not paused",
             remedy="`symposia fork RUN --at N --set key=json` changes a past state",
         )
-    return await execute(store, record, on_event=on_event)
+    return await execute(store, record, on_event=on_event, on_open=on_open)
 
 
 async def fork(
@@ -354,7 +404,7 @@ async def fork(
     values: Mapping[str, Any] | None = None,
     params: Mapping[str, Any] | None = None,
     on_event: Listener | None = None,
-    start_now: bool = True,
+    on_open: Opened | None = None,
 ) -> Result:
     """A new run that equals another up to the state after step `at`, then goes on from a changed state.
 
@@ -386,7 +436,7 @@ async def fork(
     }
     for key in ("answer", "stop_reason", "error"):
         record.pop(key, None)
-    return await start(store, record, on_event)
+    return await start(store, record, on_event, on_open)
 
 
 async def replay(store: Store, run_id: str, *, keep: bool = False) -> tuple[dict[str, Any], Execution]:
@@ -397,15 +447,16 @@ async def replay(store: Store, run_id: str, *, keep: bool = False) -> tuple[dict
     """
     record = await store.run(run_id)
     run = Run(record["run_id"], None, await store.entries(record["run_id"]), await store.steps(record["run_id"]), strict=True)
+    run.artefact = await _artefact(store, record)
     saver: BaseCheckpointSaver[Any] = InMemorySaver() if record["marks"] else NoSaver()
     async with opened(run):
-        execution = Execution({**record}, run, saver, keep=keep, artefact=await _artefact(store, record))
+        execution = Execution({**record}, run, saver, keep=keep)
         error = None
         try:
             await execution.go()
         except SymposiaError as failure:
             error = failure
-        except Exception as failure:  # noqa: BLE001 - a node that raises on replay has diverged, which the report says
+        except Exception as failure:
             error = _unexpected(failure, execution)
     first = _first_divergence(record, run, execution, error)
     report = {

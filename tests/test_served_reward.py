@@ -15,9 +15,10 @@ from symposia.state.errors import BadInput, MissingKey, ModelError, ModelNotFoun
 from symposia.state.journal import Run, opened
 from symposia.state.place import fan
 from symposia.tools import served_reward
+from symposia.tools.limits import limiter
 from symposia.tools.retry import retry_after
 from symposia.tools.served_reward import outcome, process, served
-from symposia.tools.settings import configure
+from symposia.tools.settings import configure, settings
 
 CHAIN = "Step 1: 2 * 9 = 18.\nStep 2: The answer is \\boxed{18}"
 SHEPHERD = "form=text&tag=ки&good=0"
@@ -158,6 +159,7 @@ async def test_a_429_is_waited_for_as_long_as_it_asks() -> None:
     async with Server(faults=["429:0.6"]) as server:
         await within(run, partial(outcome, name(server), "q", CHAIN))
         first, second = (record["arrived"] for record in server.log)
+        assert limiter(name(server)).limit < settings().concurrency  # and it lets fewer through from then on
     assert second - first >= 0.6
     assert run.live[0].usage.notes["attempts"][0]["waited"] == 0.6
 

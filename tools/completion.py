@@ -1,17 +1,12 @@
 """One chat completion as an effect: the request, its retries, its cost, and its failures by name.
 
-The only place that calls LiteLLM. LiteLLM's own retries wait for nothing and hide the 429, so they are off and one loop of ours, over
-tenacity, waits as long as `Retry-After` says and teaches the model's limiter.
+The only place that calls LiteLLM, whose own retries wait for nothing and hide the 429: they are off, and `tools/retry.py` does it.
 """
 
-import email.utils
-import random
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from symposia.state.errors import (
     EndpointDown,
@@ -23,11 +18,12 @@ from symposia.state.errors import (
     RequestRejected,
     shorten,
 )
-from symposia.state.journal import Failed, Outcome, effect, seed_at
+from symposia.state.journal import Outcome, effect, seed_at
 from symposia.state.packing import sound, text_of
 from symposia.state.store import Usage
 from symposia.tools.limits import Limiter, limiter
 from symposia.tools.providers import litellm, price, route, takes_schema
+from symposia.tools.retry import retry_after, retrying
 from symposia.tools.settings import settings
 
 Message = dict[str, Any]
@@ -80,43 +76,19 @@ async def _send(role: str, routed: dict[str, Any], request: dict[str, Any], seed
     body = {k: v for k, v in request.items() if k != "model"}
     body["messages"] = [{**m, "content": text_of(m["content"])} for m in request["messages"]]
     options = {**body, **routed, **({"seed": seed} if seed is not None else {}), "timeout": settings().timeout}
-    tried: list[dict[str, Any]] = []
-
-    def note(state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        tried.append({"error": type(error).__name__, "message": shorten(str(error)), "waited": round(state.upcoming_sleep, 3)})
-
-    loop = AsyncRetrying(
-        stop=stop_after_attempt(settings().attempts),
-        retry=retry_if_exception(lambda e: isinstance(e, ModelError) and e.retryable),
-        wait=_pause,
-        before_sleep=note,
-        reraise=True,
-    )
-    try:
-        async for attempt in loop:
-            with attempt:
-                await slots.ready()
-                usage.requests += 1
-                reply = await _once(options, slots)
-    except ModelError as error:
-        usage.notes = {"attempts": tried} if tried else {}
-        raise Failed(error, usage) from error
+    reply = await retrying(lambda: _once(options), usage, slots)
     _account(usage, reply, price(routed["model"]))
-    if tried:
-        usage.notes = {"attempts": tried}
     return Outcome({"choices": [_choice(c) for c in reply.choices]}, usage)
 
 
-async def _once(options: dict[str, Any], slots: Limiter) -> Any:
+async def _once(options: dict[str, Any]) -> Any:
     """One request; every failure becomes a `ModelError`."""
     try:
         reply = await litellm().acompletion(**options, num_retries=0, max_retries=0)
     except Exception as error:
-        raise _named(error, options, slots) from error
+        raise _named(error, options) from error
     if not getattr(reply, "choices", None) or all(_empty(c) for c in reply.choices):
         raise MalformedReply(f"{options['model']} answered without any text", remedy="look at the endpoint's own log")
-    slots.answered()
     return reply
 
 
@@ -148,7 +120,7 @@ def _account(usage: Usage, reply: Any, prices: tuple[float, float] | None) -> No
         usage.usd = usage.prompt_tokens * prices[0] + usage.completion_tokens * prices[1]
 
 
-def _named(error: Exception, options: dict[str, Any], slots: Limiter) -> ModelError:
+def _named(error: Exception, options: dict[str, Any]) -> ModelError:
     """The failure by its cause, with the knob that helps."""
     module = litellm()
     model, address = options["model"], options.get("api_base")
@@ -164,7 +136,6 @@ def _named(error: Exception, options: dict[str, Any], slots: Limiter) -> ModelEr
     if isinstance(error, module.RateLimitError) or status == 429:
         limited = RateLimited(f"{model}{at} is over its rate limit: {text}", remedy="lower --concurrency, or resume later")
         limited.pause = _retry_after(error)
-        slots.refused(limited.pause or 0.0)
         return limited
     if isinstance(error, module.BadRequestError) or (status is not None and 400 <= status < 500 and status != 408):
         knob = "leave out what it does not take, such as -p sampling.solver.top_p=null"
@@ -188,27 +159,10 @@ def _without(text: str, key: str | None) -> str:
 
 
 def _retry_after(error: Exception) -> float | None:
-    """Seconds that the endpoint asks to wait, from a number or an HTTP date."""
+    """Seconds that the endpoint asks to wait."""
     response = getattr(error, "response", None)
     headers = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        try:
-            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-        except ValueError:
-            return None
-
-
-def _pause(state: RetryCallState) -> float:
-    """What the endpoint asks for, else an exponential pause with jitter; at most `max_wait` seconds."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.pause if isinstance(error, ModelError) else None
-    backoff = min(0.25 * 2 ** (state.attempt_number - 1), 20.0) * random.uniform(0.75, 1.25)  # noqa: S311
-    return float(min(max(asked or 0.0, backoff), settings().max_wait))
+    return retry_after(headers.get("retry-after"))
 
 
 def _sent(sampling: dict[str, Any], model: str) -> dict[str, Any]:

@@ -190,7 +190,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
-            env=None,  # no keys: what runs there has read untrusted text
+            env=environment,  # no keys: what runs there has read untrusted text
             start_new_session=True,  # Ctrl-C is for the parent; a worker it ended would look like "not equal"
         )
         self.requests, self.replies = _pipe(self.process.stdin), _pipe(self.process.stdout)

@@ -12,8 +12,8 @@ from symposia.tools.settings import settings
 class Limiter:
     """Slots of one model, as an async context manager; first come, first served.
 
-    A 429 cuts the limit by three tenths, once per wave, and holds new requests until `Retry-After` is over; every `limit` answers without one
-    add a slot, up to the configured number.
+    A 429 cuts the limit by three tenths, once per wave, and holds new requests until `Retry-After` is over; every `limit` answers without
+    one add a slot, up to the configured number.
     """
 
     def __init__(self, most: int) -> None:
@@ -54,8 +54,10 @@ class Limiter:
 
     async def ready(self) -> None:
         """Wait until the pause that the endpoint asked for is over."""
-        while (wait := self.resume_at - time.monotonic()) > 0:
+        wait = self.resume_at - time.monotonic()
+        if wait > 0:
             await asyncio.sleep(wait)
+            await self.ready()
 
     def refused(self, pause: float) -> None:
         """Learn from a 429: fewer at once, and none for `pause` seconds."""

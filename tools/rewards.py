@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from symposia.state.base import Sample
 from symposia.state.errors import ReplyError, shorten
 from symposia.tools import served_reward
 from symposia.tools.llm import ask, model_of, prompt
@@ -23,7 +22,8 @@ async def outcome(params: Mapping[str, Any], question: str, chain: str) -> float
     model = model_of(params, "outcome")
     if model.startswith(served_reward.PREFIX):
         return await served_reward.outcome(model, question, chain)
-    return _value(await ask(params, "outcome", prompt(params, "outcome", question=question, chain=chain), parse=read_score))
+    reply = await ask(params, "outcome", prompt(params, "outcome", question=question, chain=chain), parse=read_score)
+    return reply["value"] if reply["status"] == "ok" else None
 
 
 async def process(params: Mapping[str, Any], question: str, steps: Sequence[str]) -> list[float] | None:
@@ -35,10 +35,7 @@ async def process(params: Mapping[str, Any], question: str, steps: Sequence[str]
         return await served_reward.process(model, question, steps)
     listed = [part for step in steps for part in (step, "\n")]
     messages = prompt(params, "process", question=question, steps=listed, n_steps=len(steps))
-    return _value(await ask(params, "process", messages, parse=scores_reader(len(steps))))
-
-
-def _value(reply: Sample) -> Any:
+    reply = await ask(params, "process", messages, parse=scores_reader(len(steps)))
     return reply["value"] if reply["status"] == "ok" else None
 
 

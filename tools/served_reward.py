@@ -274,7 +274,7 @@ def _outcome(target: Served, reply: Any) -> float:
 def _process(target: Served, reply: Any, n: int) -> list[float]:
     """A score per step; rows that are no probabilities are logits."""
     rows = [_numbers(row if isinstance(row, list) else [row]) for row in _item(target, reply)]
-    if False:
+    if len(rows) != n:
         raise ValueError(f"{len(rows)} rows for {n} steps, see the server's step tag")
     logits = not all(_probable(row) for row in rows)
     return [_unit(row, target.good, logits=logits) for row in rows]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 _LABEL = re.compile(r"^[ \t>*#-]{0,8}step[ \t]{1,4}\d+\b", re.IGNORECASE | re.MULTILINE)
 _BLANK = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
@@ -17,7 +18,7 @@ def split_steps(chain: str) -> list[str]:
         return []
     cuts = [m.start() for m in _LABEL.finditer(text)]
     bounds = [0, *cuts[1:], len(text)]
-    return [text[a:b].strip() for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [text[a:b].strip() for a, b in pairwise(bounds)]
 
 
 def mark(score: float) -> str:

@@ -46,8 +46,8 @@ def best(scores: Sequence[float | None]) -> int:
 def confidence(answers: Sequence[Answer | None], masses: Sequence[float]) -> float | None:
     """How far weighted answers agree: `2 * (1 - sigmoid(H))`, H the entropy in nats of the mass per answer.
 
-    1 when all agree, 0.5 for three equal answers (H = ln 3), towards 0 as they spread. A missing answer counts as one more answer. None when
-    there is no mass, of which nothing can be said.
+    1 when all agree, 0.5 for three equal answers (H = ln 3), towards 0 as they spread. A missing answer counts as one more answer. None
+    when there is no mass, of which nothing can be said.
     """
     sums: dict[Answer | None, float] = {}
     for answer, mass in zip(answers, masses, strict=True):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
 from symposia.tools.toy.words import written
@@ -21,7 +22,7 @@ Term = Fraction | Ref
 
 @dataclass(frozen=True)
 class Op:
-    """One operation, the words of the problem it stands for, and what its result counts."""
+    """One operation, and the words of the problem it stands for."""
 
     sign: str
     left: Term
@@ -107,8 +108,7 @@ class Written:
 def read_chain(text: str) -> list[Written]:
     """The steps of a solution in its text; a text without labels is one step."""
     starts = [m.start() for m in _LABEL.finditer(text)]
-    bounds = [*starts, len(text)] if starts else [0, len(text)]
-    return [_read_step(text[a:b].strip()) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [_read_step(text[a:b].strip()) for a, b in pairwise([*(starts or [0]), len(text)])]
 
 
 def _read_step(text: str) -> Written:

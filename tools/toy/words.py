@@ -4,10 +4,29 @@ import re
 from fractions import Fraction
 from typing import Final
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _VALUE = {word: n for n, word in enumerate(_SMALL)} | {word: 20 + 10 * n for n, word in enumerate(_TENS)}
 _SCALE = {"hundred": 100, "thousand": 1000}
 _WORD = "|".join(sorted([*_VALUE, *_SCALE], key=len, reverse=True))
@@ -18,7 +37,9 @@ _PART = "|".join(_PARTS)
 _PART_OF = re.compile(rf"\b(?:(an?|\d+) )?({_PART})s? (?=of\b|as (?:many|much)\b|the\b|his\b|her\b|their\b|its\b)")
 
 NUMBER: Final = r"(?:\d{1,30}/0{0,9}[1-9]\d{0,29}|\d{1,30}(?:\.\d{1,30})?)%?"
-TIMES: Final = frozenset("second minute hour day week month year morning evening night lap trip shift round".split())
+TIMES: Final = frozenset(
+    ["second", "minute", "hour", "day", "week", "month", "year", "morning", "evening", "night", "lap", "trip", "shift", "round"]
+)
 
 _FORMS: Final = {
     # kind of effect: verbs with their forms, the first one of each being its name
@@ -50,7 +71,7 @@ VERB: Final = "|".join(sorted(LEMMA, key=len, reverse=True))
 
 _SAME_WORD = {"people": "person", "children": "child", "men": "man", "women": "woman", "geese": "goose", "mice": "mouse"}
 _SAME_WORD |= {"shelves": "shelf", "loaves": "loaf", "money": "dollar", "knives": "knife", "leaves": "leaf", "feet": "foot"}
-_NO_PLURAL = frozenset("bus glass dress class gas this always series".split())
+_NO_PLURAL = frozenset(["bus", "glass", "dress", "class", "gas", "this", "always", "series"])
 
 
 def _value(words: str) -> int:
@@ -108,10 +129,8 @@ def written(value: Fraction) -> str:
     """A number as a toy writes it: whole, a finite decimal, or a fraction."""
     if value.denominator == 1:
         return str(value.numerator)
-    rest = value.denominator
-    for prime in (2, 5):
-        while rest % prime == 0:
-            rest //= prime
-    if rest != 1 or value.denominator > 10**6:
+    places = next((n for n in range(1, 13) if 10**n % value.denominator == 0), None)
+    if places is None:
         return f"{value.numerator}/{value.denominator}"
-    return f"{float(value):.10f}".rstrip("0").rstrip(".")
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return f"{'-' * (value < 0)}{digits[:-places]}.{digits[-places:]}"

@@ -1,0 +1,1 @@
+"""Bundled problems: one JSON Lines file per kind of task, easy to hard, each row with its reference answer."""

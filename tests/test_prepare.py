@@ -1,0 +1,73 @@
+"""`prepare`: what a method makes once for a data set, and a run that uses it."""
+
+import random
+
+import pytest
+
+from symposia import runs
+from symposia.state.errors import BadInput
+
+ROWS = [{"question": f"What is {i} + 1?", "task": "number", "answer": i + 1} for i in range(5)]
+
+
+def chatter(node, messages):
+    """Judges say 0.25 and 0.5, solvers write something new each time."""
+    prompt = messages[-1]["content"]
+    if "SCORES:" in prompt:
+        return "SCORES: 0.5, 0.5"
+    if "SCORE:" in prompt:
+        return "SCORE: 0.25"
+    return f"Step 1: {random.random()}\nStep 2: so \\boxed{{7}}"
+
+
+async def test_calibration_is_made_once_and_used(script, store):
+    script.answer = chatter
+    given = {"k": 3, "model": "script/any", "seed": 1}
+    made = await runs.prepare(store, "magicore", ROWS, given)
+    assert made["status"] == "ok"
+    # orm 0.25 plus the product of two steps at 0.5
+    assert made["content"] == {"calib_mean": 0.5, "deviation": 0.0, "problems": 5, "samples": 15}
+    assert made["calls"]["by_role"] == {"solver": 15, "outcome": 15, "process": 15}
+
+    calls = script.calls
+    again = await runs.prepare(store, "magicore", ROWS, given)
+    assert (again["artefact_id"], script.calls) == (made["artefact_id"], calls)
+
+    record = runs.new_record("magicore", {**given, "artefact": made["artefact_id"], "max_rounds": 0}, {"question": "q"})
+    result = await runs.start(store, record)
+    _, seen = await runs.replay(store, result.run_id)
+    assert seen.values["history"][0]["calib_mean"] == 0.5
+    report, _ = await runs.replay(store, made["run_id"])
+    assert report["identical"]
+    assert report["calls"]["replayed"] == 45
+
+
+async def test_a_killed_preparation_goes_on(script, sqlite):
+    script.answer = chatter
+    given = {"k": 2, "model": "script/any"}
+    hold = []
+    opened = lambda run: hold.append(run)  # noqa: E731
+
+    def stop_half_way(event):
+        if event["type"] == "effect" and len(hold[0].live) >= 8:
+            hold[0].stop("cancelled")
+
+    first = await runs.prepare(sqlite, "magicore", ROWS, given, on_event=stop_half_way, on_open=opened)
+    assert first["status"] == "stopped"
+    assert first["artefact_id"] is None
+    done = script.calls
+    assert done < 30
+    second = await runs.prepare(sqlite, "magicore", ROWS, given)
+    assert second["status"] == "ok"
+    assert script.calls == 30
+
+
+async def test_rows_and_methods_that_cannot_be_prepared(script, sqlite):
+    with pytest.raises(BadInput, match="no rows"):
+        await runs.prepare(sqlite, "magicore", [], {})
+    made = await runs.prepare(sqlite, "magicore", [{"question": "a"}, {"question": " "}], {"model": "script/any"})
+    assert made["error"]["name"] == "BadInput"
+    assert "row 2" in made["error"]["message"]
+    record = runs.new_record("magicore", {"artefact": "none-such"}, {"question": "q"})
+    with pytest.raises(BadInput, match="artefact"):
+        await runs.start(sqlite, record)
