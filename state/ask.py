@@ -4,8 +4,7 @@ from typing import Any
 
 from langgraph.types import interrupt
 
-from symposia.state.journal import current, effect
-from symposia.state.packing import request_digest
+from symposia.state.journal import effect
 from symposia.state.place import COUNT, next_place
 
 
@@ -14,19 +13,11 @@ async def ask_person(question: dict[str, Any]) -> Any:
 
     The node runs again from its top when the answer comes; what it did before is read from the journal.
     """
-    run = current()
     before = COUNT.get()
     place = next_place()
     COUNT.set(before)
-    if run.find(place, request_digest("person", question, None)) or run.strict:
-        return await effect("person", question, _nobody)
-    answer = interrupt({"place": place, **question})
 
-    async def given() -> Any:
-        return answer
+    async def asked() -> Any:
+        return interrupt({"place": place, **question})
 
-    return await effect("person", question, given)
-
-
-async def _nobody() -> Any:
-    raise AssertionError("a recorded answer is not asked for again")
+    return await effect("person", question, asked)

@@ -21,14 +21,13 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
 
     async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:
         """As LangGraph's, with the run and the frame set while the graph's own code runs, and never in the consumer's."""
-        if options.get("context") is None and self.context_schema is not None:
+        if options.get("context") is None and self.context_schema is not None and not _inherits(config, self.context_schema):
             options["context"] = {}
-        run = RUN.get()
-        frames = frames_of(config) if run else ()
-        if run is None:
-            run = Run("memory")
+        opened = RUN.get()
+        run = opened or Run("memory")
+        frames = frames_of(config, foreign=opened is None)
         if frames:
-            run.frames[_namespace(config)] = frames
+            run.enter(_namespace(config), frames)
         stream = super().astream(input, config, **options)
         try:
             while True:
@@ -57,8 +56,15 @@ class StateGraph(LangGraphStateGraph[StateT, ContextT, InputT, OutputT]):
 
 def _namespace(config: Any) -> str:
     """LangGraph's namespace of the calling task, which names the subgraph in a stream."""
-    for candidate in (config, var_child_runnable_config.get()):
-        name = ((candidate or {}).get("configurable") or {}).get("checkpoint_ns")
-        if name:
-            return str(name)
-    return ""
+    return str(_configured(config, "checkpoint_ns") or "")
+
+
+def _inherits(config: Any, schema: type) -> bool:
+    """Whether the calling graph has parameters of this kind to hand down, as LangGraph does."""
+    return schema in type(getattr(_configured(config, "__pregel_runtime"), "context", None)).__mro__
+
+
+def _configured(config: Any, key: str) -> Any:
+    """A value that the calling task's configuration has; None outside of a task."""
+    found = (((candidate or {}).get("configurable") or {}).get(key) for candidate in (config, var_child_runnable_config.get()))
+    return next((value for value in found if value), None)

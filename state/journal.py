@@ -17,10 +17,11 @@ from functools import partial
 from typing import Any
 
 import ormsgpack
+from langchain_core.runnables.config import var_child_runnable_config
 
 from symposia.state.errors import NotRecorded, PlaceError, Stopped, SymposiaError, from_record
 from symposia.state.packing import digest, digest_of, request_digest
-from symposia.state.place import next_place, node_of, shift, site, step_of, steps_of
+from symposia.state.place import inside, next_place, node_of, shift, site, step_of, steps_of
 from symposia.state.store import Entry, Step, Store, Usage
 
 
@@ -96,6 +97,7 @@ class Run:
         self.stop_reason: str | None = None
         self.artefact: dict[str, Any] | None = None
         self.frames: dict[str, tuple[str, ...]] = {}
+        self._entered: defaultdict[str, int] = defaultdict(int)
         self.on_effect: Callable[[str, str], None] | None = None
         self._found = {(e.place, e.digest): e for e in entries}
         self._used: set[str] = set()
@@ -107,6 +109,13 @@ class Run:
     def begin(self) -> None:
         """Start an execution: LangGraph runs an interrupted node again, so its places may be used again."""
         self._used.clear()
+        self._entered.clear()
+
+    def enter(self, namespace: str, frames: tuple[str, ...]) -> None:
+        """Note which frames a namespace of LangGraph's stands for; it numbers the calls of one task, from the second on."""
+        n = self._entered[namespace]
+        self._entered[namespace] += 1
+        self.frames[f"{namespace}|{n}" if n else namespace] = frames
 
     def stop(self, reason: str) -> None:
         """Let no new effect start; those in flight end and are kept."""
@@ -190,8 +199,9 @@ class Run:
     async def settle(self) -> None:
         """Wait until the digests of all steps are committed."""
         writes, self._step_writes = self._step_writes, []
-        for write in writes:
-            await write
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
 
 
 RUN: ContextVar[Run | None] = ContextVar("symposia_run", default=None)
@@ -199,11 +209,13 @@ RUN: ContextVar[Run | None] = ContextVar("symposia_run", default=None)
 
 @asynccontextmanager
 async def opened(run: Run) -> AsyncIterator[Run]:
-    """Make a run the one that effects in this context belong to."""
-    token = RUN.set(run)
+    """Make a run the one that effects in this context belong to; opened inside a node of another graph, it keeps places of its own."""
+    token, caller = RUN.set(run), var_child_runnable_config.set(None)
     try:
-        yield run
+        with inside(()):
+            yield run
     finally:
+        var_child_runnable_config.reset(caller)
         RUN.reset(token)
 
 
@@ -259,18 +271,19 @@ async def effect(
         return _deliver(run, entry)
     if run.strict:
         raise run.miss(place, kind, request)
-    if run.stop_reason:
-        await run.idle()
-        raise Stopped(f"no new work: {run.stop_reason}", place=place, remedy=f"`symposia resume {run.id}` goes on")
-    run.start()
-    try:
-        async with hold or nullcontext():
-            entry = Entry(place, key, kind, request, *await _perform(partial(perform, number) if salt else perform, place), number)
-            await run.commit(entry)
-    finally:
-        run.end()
-    run.live.append(entry)
-    return _deliver(run, entry)
+    async with nullcontext() if run.stop_reason else hold or nullcontext():
+        # Asked only here: whoever waited for a slot while the run was stopped has not begun.
+        if not run.stop_reason:
+            run.start()
+            try:
+                entry = Entry(place, key, kind, request, *await _perform(partial(perform, number) if salt else perform, place), number)
+                await run.commit(entry)
+            finally:
+                run.end()
+            run.live.append(entry)
+            return _deliver(run, entry)
+    await run.idle()
+    raise Stopped(f"no new work: {run.stop_reason}", place=place, remedy=f"`symposia resume {run.id}` goes on")
 
 
 async def _perform(perform: Callable[[], Awaitable[Any]], place: str) -> tuple[dict[str, Any], Usage]:

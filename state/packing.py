@@ -14,7 +14,7 @@ import ormsgpack
 from langchain_core.messages import BaseMessage, message_to_dict
 
 INLINE = 40
-_TEXT, _CHAIN, _SHARED = 1, 2, 3
+_TEXT, _CHAIN, _SHARED, _PREFIX = 1, 2, 3, 4
 _COMPRESS_FROM = 160
 
 Blobs = dict[bytes, bytes]
@@ -28,7 +28,7 @@ def digest(data: bytes) -> bytes:
 
 def digest_of(value: Any) -> bytes:
     """The digest of a JSON-like value; equal values have equal digests whatever the order of their keys."""
-    return digest(ormsgpack.packb(value, default=_plain, option=ormsgpack.OPT_SORT_KEYS))
+    return digest(ormsgpack.packb(value, default=_plain, option=ormsgpack.OPT_SORT_KEYS | ormsgpack.OPT_PASSTHROUGH_BIG_INT))
 
 
 def request_digest(kind: str, request: Mapping[str, Any], salt: int | None) -> bytes:
@@ -44,7 +44,7 @@ def text_of(content: Any) -> Any:
 
 def pack(value: Any, blobs: Blobs) -> bytes:
     """Bytes of a value; the texts and message chains taken out of it are added to `blobs`."""
-    return ormsgpack.packb(_take_out(value, blobs), option=ormsgpack.OPT_NON_STR_KEYS)
+    return ormsgpack.packb(_take_out(value, blobs))
 
 
 def pack_shared(value: Any, blobs: Blobs) -> bytes:
@@ -59,6 +59,8 @@ def unpack(data: bytes, fetch: Fetch) -> Any:
     """The value again; `fetch` gives the blob of a digest."""
 
     def ext(tag: int, ref: bytes) -> Any:
+        if tag == _PREFIX:
+            return ref
         if tag == _SHARED:
             return unpack(fetch(ref)[1:], fetch)
         return decode(fetch(ref)) if tag == _TEXT else _chain(ref, fetch)
@@ -82,6 +84,15 @@ def sound(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+def sound_all(value: Any) -> Any:
+    """A JSON value whose texts, keys included, are `sound`."""
+    if isinstance(value, str):
+        return sound(value)
+    if isinstance(value, Mapping):
+        return {sound_all(k): sound_all(v) for k, v in value.items()}
+    return [sound_all(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
 def encode(text: str) -> bytes:
     """A blob of a text, compressed when that is shorter."""
     raw = text.encode("utf-8")
@@ -99,11 +110,11 @@ def decode(blob: bytes) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What msgpack does not know: LangChain messages, tuples' kin and text with lone surrogates."""
+    """What msgpack does not know: LangChain messages, and integers beyond 64 bits."""
     if isinstance(value, BaseMessage):
         return message_to_dict(value)
-    if isinstance(value, str):
-        return value.encode("utf-8")
+    if isinstance(value, int):
+        return {"int": str(value)}
     raise TypeError(f"a state holds plain JSON types and messages, not {type(value).__name__}")
 
 
@@ -117,7 +128,7 @@ def _take_out(value: Any, blobs: Blobs) -> Any:
             return value
         return ormsgpack.Ext(_TEXT, _put_text(value, blobs))
     if isinstance(value, Mapping):
-        return {k: _put_chain(v, blobs) if k == "messages" and v else _take_out(v, blobs) for k, v in value.items()}
+        return {k: _put_chain(v, blobs) if k == "messages" and v and isinstance(v, list) else _take_out(v, blobs) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_take_out(v, blobs) for v in value]
     return value
@@ -130,18 +141,21 @@ def _put_text(text: str, blobs: Blobs) -> bytes:
     return ref
 
 
-def _put_chain(messages: list[dict[str, Any]], blobs: Blobs) -> Any:
-    prefix = b""
+def _put_chain(messages: list[Any], blobs: Blobs) -> Any:
+    prefix: Any = None
     for message in messages:
         link = b"m" + ormsgpack.packb([prefix, _take_out(message, blobs)])
-        prefix = digest(link)
-        blobs[prefix] = link
-    return ormsgpack.Ext(_CHAIN, prefix)
+        ref = digest(link)
+        blobs[ref] = link
+        prefix = ormsgpack.Ext(_PREFIX, ref)
+    return ormsgpack.Ext(_CHAIN, ref)
 
 
-def _chain(ref: bytes, fetch: Fetch) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
-    while ref:
-        ref, message = unpack(fetch(ref)[1:], fetch)
+def _chain(ref: bytes, fetch: Fetch) -> list[Any]:
+    """The messages of a chain, followed from its end in a loop, since a conversation may be longer than a stack is deep."""
+    messages: list[Any] = []
+    link: bytes | None = ref
+    while link is not None:
+        link, message = unpack(fetch(link)[1:], fetch)
         messages.append(message)
     return messages[::-1]

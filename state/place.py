@@ -66,8 +66,7 @@ def here() -> str:
     task = _task_place(config)
     frames = FRAMES.get()
     if task is not None:
-        depth = sum(":" in part for part in (config["metadata"].get("langgraph_checkpoint_ns") or "").split("|")) - 1
-        if depth > len(frames):
+        if len(_nodes_of(config)) - 1 > len(frames):
             raise PlaceError(
                 f"node {config['metadata']['langgraph_node']!r} runs in a subgraph whose place is not known",
                 remedy="build the subgraph with symposia.state.graph.StateGraph",
@@ -96,17 +95,27 @@ def inside(frames: tuple[str, ...]) -> Iterator[None]:
         BRANCH.reset(tokens[1])
 
 
-def frames_of(config: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """The frames for a graph that starts now: the caller's, and the calling task when a task of another graph calls it."""
+def frames_of(config: Mapping[str, Any] | None, foreign: bool = False) -> tuple[str, ...]:
+    """The frames for a graph that starts now: the caller's, and the calling task when a task of another graph calls it.
+
+    With `foreign` the graphs around it are not ours and kept no frames; their nodes stand for them.
+    """
     for candidate in (config, var_child_runnable_config.get()):
         task = _task_place(candidate or {})
         if task is not None:
+            around = _nodes_of(candidate)[:-1] if foreign else FRAMES.get()
             base = task + BRANCH.get()
             last, n = CALLS.get()
             count = n + 1 if last == base else 0
             CALLS.set((base, count))
-            return (*FRAMES.get(), f"{base}.n{count}" if count else base)
+            return (*around, f"{base}.n{count}" if count else base)
     return FRAMES.get()
+
+
+def _nodes_of(config: Mapping[str, Any] | None) -> list[str]:
+    """`0.NODE` for each graph around the running code and for its own, from LangGraph's namespace, which has no steps."""
+    namespace = ((config or {}).get("metadata") or {}).get("langgraph_checkpoint_ns") or ""
+    return [f"0.{part.split(':', 1)[0]}" for part in namespace.split("|") if ":" in part]
 
 
 def _task_place(config: Mapping[str, Any]) -> str | None:

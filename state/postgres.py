@@ -4,6 +4,7 @@ While a transaction is on its way the next group gathers, so the groups grow wit
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import psycopg
 from psycopg import sql as compose
 
 from symposia.state.errors import StoreError
-from symposia.state.store import Store
+from symposia.state.store import ADD_BLOB, Store
 
 
 class PostgresStore(Store):
@@ -77,10 +78,11 @@ class PostgresStore(Store):
             taken, self._pending = self._pending, []
             try:
                 await self._commit(taken)
-            except psycopg.Error as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait for the commit must hear of it
                 self._fail(taken, self._explain(error))
             except BaseException as error:
-                self._fail(taken, error)
+                self._fail([*taken, *self._pending], error)
+                self._pending = []
                 raise
             else:
                 for _, future in taken:
@@ -88,11 +90,16 @@ class PostgresStore(Store):
                         future.set_result(None)
 
     async def _commit(self, taken: list[Any]) -> None:
-        """One transaction, its statements sent in one pipeline; rows of the same statement go together."""
+        """One transaction, its statements sent in one pipeline; rows of the same statement go together.
+
+        Blobs go in the order of their digests: two processes that write the same ones in two orders would wait for each other for ever.
+        """
         grouped: dict[str, list[Sequence[Any]]] = {}
         for writes, _ in taken:
             for sql, rows in writes:
                 grouped.setdefault(sql, []).extend(rows)
+        if ADD_BLOB in grouped:
+            grouped[ADD_BLOB] = sorted(grouped[ADD_BLOB])
         async with self._using, self._connection.pipeline(), self._connection.transaction():
             cursor = self._connection.cursor()
             for sql, rows in grouped.items():
@@ -115,8 +122,12 @@ class PostgresStore(Store):
 
         return AsyncPostgresSaver.from_conn_string(self._dsn)
 
-    def _explain(self, error: psycopg.Error) -> StoreError:
+    def _explain(self, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        for secret in _passwords(self._dsn):
+            first = first.replace(secret, "***")
         return StoreError(f"store {self.url}: {first}", remedy="check that the server runs and the URL names user, host and database")
 
 
@@ -126,6 +137,14 @@ def _query(sql: str) -> compose.SQL:
 
 
 def _without_password(url: str) -> str:
+    """The address as errors and records show it."""
     head, at, host = url.rpartition("@")
     scheme, sep, user = head.partition("://")
-    return f"{scheme}{sep}{user.split(':', 1)[0]}{at}{host}" if at else url
+    shown = f"{scheme}{sep}{user.split(':', 1)[0]}{at}{host}" if at else url
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", shown)
+
+
+def _passwords(url: str) -> list[str]:
+    """What an error must not repeat: the password, and the parts that a driver sees when its signs are not percent-encoded."""
+    found = re.findall(r"://[^:@]*:(.*)@", url) + re.findall(r"[?&]password=([^&]*)", url)
+    return sorted({part for text in found for part in (text, *re.split(r"[@/:]", text)) if part}, key=len, reverse=True)

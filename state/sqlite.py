@@ -29,6 +29,7 @@ class SqliteStore(Store):
         self._db: sqlite3.Connection | None = None
         self._scheduled = False
         self._locked_since: float | None = None
+        self._flushing = 0
 
     async def open(self) -> None:
         """Open the file, creating folder and tables."""
@@ -39,10 +40,10 @@ class SqliteStore(Store):
             await self._set_up()
             await self.prepare()
         except (sqlite3.Error, OSError) as error:
+            self._disconnect()
             raise self._explain(error) from error
         except BaseException:
-            if self._db is not None:
-                self._db.close()
+            self._disconnect()
             raise
 
     async def _set_up(self) -> None:
@@ -72,8 +73,12 @@ class SqliteStore(Store):
             self._commit()
             if self._pending:
                 await asyncio.sleep(0.02)
-        self._db.close()
-        self._db = None
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     async def read(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query; waits while another process writes in a way that blocks readers."""
@@ -95,18 +100,19 @@ class SqliteStore(Store):
         """One transaction over everything pending; a locked file is tried again until `lock_wait` is over."""
         self._scheduled = False
         taken = self._pending
-        if not taken or self._db is None:
+        if not taken:
             return
         try:
-            self._db.execute("BEGIN IMMEDIATE")
+            db = self._connection
+            db.execute("BEGIN IMMEDIATE")
             for writes, _ in taken:
                 for sql, rows in writes:
                     if len(rows) == 1:
-                        self._db.execute(sql, rows[0])
+                        db.execute(sql, rows[0])
                     elif rows:
-                        self._db.executemany(sql, rows)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
+                        db.executemany(sql, rows)
+            db.execute("COMMIT")
+        except Exception as error:  # whatever it is, those who wait for the commit must hear of it
             self._roll_back()
             if _is_lock(error) and self._may_wait():
                 self._scheduled = True
@@ -142,10 +148,13 @@ class SqliteStore(Store):
             if self._pending:
                 await asyncio.sleep(0.02 if self._locked_since else 0)
         self._connection.execute("PRAGMA synchronous=FULL")
+        self._flushing += 1
         try:
             await self.write([("UPDATE symposia_format SET version = version", [()])])
         finally:
-            self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._flushing -= 1
+            if not self._flushing:
+                self._connection.execute("PRAGMA synchronous=NORMAL")
 
     def saver(self) -> Any:
         """LangGraph's SQLite checkpointer in the same file."""
@@ -154,6 +163,8 @@ class SqliteStore(Store):
         return AsyncSqliteSaver.from_conn_string(self.url)
 
     def _explain(self, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
         text = str(error)
         if _is_lock(error):
             return StoreLocked(

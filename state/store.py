@@ -36,7 +36,7 @@ _ENTRY_COLUMNS = (
     " copied, notes"
 )
 _ADD_ENTRY = f"INSERT INTO entries ({_ENTRY_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608
-_ADD_BLOB = "INSERT INTO blobs (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
+ADD_BLOB = "INSERT INTO blobs (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _ADD_STEP = (
     "INSERT INTO steps (run, frame, step, digest, next) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (run, frame, step) DO UPDATE SET digest = excluded.digest, next = excluded.next"
@@ -203,7 +203,7 @@ class Store(ABC):
             *(u.prompt_tokens, u.completion_tokens, u.usd, round(u.ms, 2), int(entry.copied), notes),
         )
         new = [(k, v) for k, v in blobs.items() if k not in self._known]
-        future = self.write([(_ADD_BLOB, new), (_ADD_ENTRY, [row])])
+        future = self.write([(ADD_BLOB, new), (_ADD_ENTRY, [row])])
         future.add_done_callback(lambda done: self._remember(new) if not done.cancelled() and done.exception() is None else None)
         return future
 

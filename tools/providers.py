@@ -25,6 +25,7 @@ def litellm() -> ModuleType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import litellm as module
+    warnings.filterwarnings("ignore", message="Item .* on TypedDict class")
     module.suppress_debug_info = True
     module.telemetry = False
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)

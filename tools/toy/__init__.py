@@ -20,7 +20,7 @@ from symposia.tools.toy.prompts import read_prompt
 from symposia.tools.toy.roles import PLAY, Skill
 
 PRESETS: Final[Mapping[str, Skill]] = {
-    "default": Skill(error=0.1, check=0.75),
+    "default": Skill(error=0.09, check=0.75),
     "strong": Skill(error=0.05, check=0.9),
     "weak": Skill(error=0.2, check=0.65),
 }

@@ -16,7 +16,7 @@ EACH_TIME = re.compile(r"^each (?P<unit>\w+),? (?P<clause>.+)$")
 PRONOUN = frozenset(["he", "she", "it", "they", "him", "her", "them"])
 
 N = rf"(?P<n>{NUMBER})"
-_AFTER = "at for to from in on onto into per a an each with among between equally by of when as away back today altogether left last this old"
+_AFTER = "at for to from in on onto into per a an each with among between equally by of when as away back altogether left last this old"
 _END = rf"(?= (?:{'|'.join(_AFTER.split())})\b|$|,)"  # where the name of an object ends
 ITEM = rf"(?!equally|away|back)(?P<item>[a-z][a-z' -]*?){_END}"
 TWO_STEP = re.compile(

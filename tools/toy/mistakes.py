@@ -13,7 +13,7 @@ from typing import Final
 
 from symposia.tools.toy.plan import Op, Plan, Step, calculate, value
 
-HARD_SHARE: Final = 0.15
+HARD_SHARE: Final = 0.13
 """Part of all phrases that are misread more often than by chance."""
 
 HARD_FACTOR: Final = 6.0

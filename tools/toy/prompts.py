@@ -9,9 +9,11 @@ Role = Literal["solver", "reviewer", "refiner", "outcome judge", "step judge", "
 
 _REAL: Final = re.compile(r"now the real one\.?", re.IGNORECASE)
 _HEADER: Final = re.compile(
-    r"^(?!step\b)(?P<name>(?=[^\n:.,]{0,60}\b(?:problem|question|solution|feedback|steps to check|draft)\b)[A-Za-z][^\n:.,]{0,60}):",
+    r"^(?!step\b)((?=[^\n:.,]{0,60}\b(?:problem|question|solution|feedback|steps to check|draft)\b)[A-Za-z][^\n:.,]{0,60}):",
     re.IGNORECASE | re.MULTILINE,
 )
+_INLINE: Final = re.compile(rf"(?<=\s)(Problem|Question):|(?i:{_HEADER.pattern})", re.MULTILINE)
+_ASKED: Final = re.compile(r"problem|question")
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,12 @@ class Prompt:
 def read_prompt(messages: Sequence[Mapping[str, str]]) -> Prompt:
     """The task that the messages set: in the last user message with a labelled problem, else in the last one."""
     users = [m["content"] for m in messages if m["role"] == "user"] or [m["content"] for m in messages] or [""]
-    text = next((u for u in reversed(users) if re.search(r"^(?:problem|question)\b[^\n:.]{0,60}:", u, re.I | re.M)), users[-1])
+    text = next((u for u in reversed(users) if any(_ASKED.search(name) for name, _ in _sections(u))), users[-1])
     role = _role(text)
     real = list(_REAL.finditer(text))
     part = text[real[-1].end() :] if real else text
     parts = _sections(part)
-    problem = next((body for name, body in parts if re.search(r"problem|question", name) and body), "")
+    problem = next((body for name, body in parts if _ASKED.search(name) and body), "")
     return Prompt(role, problem or part.strip(), _last(parts, "solution|steps to check|draft"), _last(parts, "feedback"), part)
 
 
@@ -53,9 +55,13 @@ def _role(text: str) -> Role:
 
 
 def _sections(text: str) -> list[tuple[str, str]]:
+    """What stands under each header; "Problem:" counts in the middle of a line too where no line begins with it."""
     found = list(_HEADER.finditer(text))
+    if not any(_ASKED.search(m[1].lower()) for m in found):
+        found = list(_INLINE.finditer(text))
     ends = [*(m.start() for m in found[1:]), len(text)]
-    return [(m["name"].lower(), text[m.end() : end].strip()) for m, end in zip(found, ends, strict=True)] if found else []
+    names = [next(name for name in m.groups() if name).lower() for m in found]
+    return [(name, text[m.end() : end].strip()) for name, m, end in zip(names, found, ends, strict=False)]
 
 
 def _last(parts: list[tuple[str, str]], names: str) -> str:

@@ -29,8 +29,8 @@ from symposia.tools.toy.words import written
 RELAPSE: Final = 0.3
 """Part of a solver's error rate at which a refiner slips in the steps it works over."""
 
-BLIND_SPOT: Final = 0.6
-"""Factor on the chance that a checker notices a misreading which it might have made itself."""
+BLIND_SPOT: Final = 3
+"""Power on the chance that a checker notices a misreading which it might have made itself: as if it had to look three times."""
 
 UNREADABLE: Final = "I cannot read this problem: I see no numbers in it that I could work with."
 
@@ -57,7 +57,7 @@ class Checked:
         """The chance that a check of step n (from 0) is right: lower where a hard phrase has been misread."""
         place = self.places[n]
         hard = place is not None and difficulty(self.plan.ops[place]) > 0
-        return check * BLIND_SPOT if hard and not self.right[n] else check
+        return check**BLIND_SPOT if hard and not self.right[n] else check
 
     @property
     def missing(self) -> list[int]:
@@ -206,7 +206,7 @@ def judge_outcome(prompt: Prompt, skill: Skill, rng: random.Random) -> str:
         return f"I cannot read the whole problem, so I go by the sums alone.\nSCORE: {rng.betavariate(4, 4):.2f}"
     right = boxes[-1].strip() == written(checked.truth[-1].result)
     hard = not right and any(difficulty(op) > 0 for op in checked.plan.ops)
-    sees = right == (rng.random() < (skill.check * BLIND_SPOT if hard else skill.check))
+    sees = right == (rng.random() < (skill.check**BLIND_SPOT if hard else skill.check))
     words = "I come to the same answer" if sees else "I come to another answer"
     return f"{words} when I work the problem out myself.\nSCORE: {_score(right, sees, rng):.2f}"
 

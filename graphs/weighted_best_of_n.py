@@ -1,0 +1,75 @@
+"""Weighted best of n: add up the scores of all solutions that share an answer; the answer with most mass wins.
+
+Answer-level sums of a verifier's scores as in Li, Lin, Zhang, Fu, Chen, Lou, Chen, "Making Large Language Models Better Reasoners with
+Step-Aware Verifier", 2022, https://arxiv.org/abs/2206.02336; also the vote on MAgICoRe's easy branch. Between self-consistency, where every
+sample weighs the same, and best of n, where only the best one counts. The scorer is the role `outcome`: a judge, or a served reward model.
+
+```mermaid
+graph LR
+  START --> intake --> solve --> extract --> score --> vote --> finish --> END
+```
+
+Choices of ours: equal masses go to the answer that owns the best-scored sample, then to the lower index; a missing score weighs nothing;
+without any mass the plain count decides, which `stop_reason` says (`zero_mass`). Scores are in 0..1 from every scorer, so none is shifted
+or clipped. A scorer that gives all samples about the same makes this self-consistency: compare the two.
+"""
+
+from typing import Any
+
+from langgraph.graph import END, START
+from pydantic import Field
+
+from symposia.nodes.extract import extract
+from symposia.nodes.fanout import fanout
+from symposia.nodes.finish import conclude
+from symposia.nodes.intake import intake
+from symposia.nodes.prompts import JUDGE_OUTCOME, SOLVE
+from symposia.nodes.score import score
+from symposia.nodes.vote import Weighed, outcome_of, weighted_vote
+from symposia.state.base import BaseParams, Method, Question, Sampling
+from symposia.state.graph import StateGraph
+
+METHOD = Method(
+    name="weighted_best_of_n",
+    title="Weighted Best of N",
+    arxiv="2206.02336",
+    year=2022,
+    family="fan out, aggregate",
+    roles=("solver", "outcome"),
+    calls="k",
+    scoring="k",
+)
+
+
+class Params(BaseParams):
+    """Parameters of a run."""
+
+    k: int = Field(16, ge=1, description="samples of the solver; as in best of n (ours)")
+    power: float = Field(1.0, gt=0, le=100, description="power of the score that is a sample's weight; 1 is the plain sum")
+    prompts: dict[str, str] = Field({"solver": SOLVE, "outcome": JUDGE_OUTCOME}, description="templates by role")
+    sampling: dict[str, Sampling] = Field(
+        {"solver": Sampling(temperature=0.7, max_tokens=1024), "outcome": Sampling(temperature=0)},
+        description="sampling by role; solver as in the evaluation code of solve-versus-verify, judge greedy (ours)",
+    )
+
+
+class State(Weighed):
+    """One round of k solutions with their scores, and the weighted vote."""
+
+
+def finish(state: State) -> dict[str, Any]:
+    """End with the vote's winner."""
+    answer = state.get("answer")
+    return conclude(answer, outcome_of(answer, state["vote_weights"]))
+
+
+def build() -> StateGraph[State, Params, Question, State]:
+    """Wire the nodes; parameters never change the shape."""
+    builder = StateGraph(State, Params, input_schema=Question)
+    builder.add_node(intake).add_node("solve", fanout).add_node(extract).add_node(score).add_node("vote", weighted_vote).add_node(finish)
+    builder.add_edge(START, "intake").add_edge("intake", "solve").add_edge("solve", "extract").add_edge("extract", "score")
+    builder.add_edge("score", "vote").add_edge("vote", "finish").add_edge("finish", END)
+    return builder
+
+
+graph = build().compile()

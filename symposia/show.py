@@ -1,0 +1,547 @@
+"""Runs in a terminal: the path of one through its graph with the numbers behind each decision, and two of them compared.
+
+Whatever a model, a data row or a store wrote is printed as text: `safe` spells out control characters, and nothing is read as markup.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from symposia.draw import laps, path_picture
+from symposia.output import OUT, cost, emit, safe
+from symposia.records import Look, look, params_of, state_at, to_json
+from symposia.registry import load
+from symposia.shapes import brief, number
+from symposia.state.errors import BadInput, shorten
+from symposia.state.place import shift, step_of
+from symposia.state.store import Entry, Store
+
+Part = str | tuple[str, str]
+Record = Mapping[str, Any]
+
+_PIPE_WIDTH = 120  # columns where there is no terminal
+_FOLD = 300  # characters of a text in a state tree
+_ITEMS = 50  # items of a list in a state tree
+_QUIET = ("params", "messages", "artefact")  # keys of every method: the parameters stand in the header, the chat repeats the answer
+_COLORS = {"ok": "green", "no_answer": "yellow", "paused": "cyan", "failed": "red", "stopped": "red"}
+
+
+async def show_run(
+    store: Store, run_id: str, *, step: int | None = None, calls: bool = False, as_json: bool = False, console: Console | None = None
+) -> None:
+    """Print a run: what it came to, and step by step what it did and why it went on as it did. No model is called.
+
+    Args:
+        store: Where it is.
+        run_id: Its id, or the beginning of it.
+        step: Print the whole state after this step instead.
+        calls: Also print the prompts and replies of every call.
+        as_json: Print one JSON object instead: that of `symposia.records.run_record`, prompts and replies only with `calls`; or, with
+            `step`, `{run_id, step, state}`.
+        console: Where to, by default stdout.
+
+    Raises:
+        UnknownName: There is no such run.
+        BadInput: It has no such step, or its states cannot be trusted.
+    """
+    seen = await look(store, run_id)
+    page = console or OUT
+    if step is not None:
+        state = _trusted_state(seen, step)
+        if as_json:
+            emit({"run_id": seen.record["run_id"], "step": step, "state": state})
+        else:
+            _print(page, _state_tree(seen.record["run_id"], step, state))
+        return
+    record = await to_json(seen, texts=calls or not as_json)
+    if as_json:
+        emit(record)
+        return
+    _print(page, _header(record))
+    if seen.first_divergence or seen.cannot_replay:
+        _print(page, _banner(record))
+    _print(page, _path(record))
+    if calls:
+        for each in record["steps"]:
+            _print_calls(page, each)
+
+
+def _trusted_state(seen: Look, step: int) -> dict[str, Any]:
+    """The state after a step, or an error that says why it is not known."""
+    if seen.trusted:
+        return state_at(seen, step)
+    first = seen.first_divergence or seen.cannot_replay or {}
+    where = f"differs from the record at step {first.get('step')}" if seen.first_divergence else f"is not possible: {first.get('message')}"
+    raise BadInput(
+        f"the states of run {seen.record['run_id']} are not known: its replay {where}",
+        remedy=f"`symposia show {seen.record['run_id']} --calls` shows what the journal holds",
+    )
+
+
+# -- the head of a run ----------------------------------------------------------------------------------------------------------------
+
+
+def _header(record: Record) -> Table:
+    """What a run is and what it came to."""
+    run = record["run"]
+    facts = Table.grid(padding=(0, 2))
+    for name, parts in _facts(record, run):
+        facts.add_row(Text(name, style="dim"), _line(*parts))
+    return facts
+
+
+def _facts(record: Record, run: Record) -> Iterator[tuple[str, list[Part]]]:
+    yield "run", [(run["run_id"], "bold"), f"  {run['method']}  ", (run["status"], _COLORS.get(run["status"], ""))]
+    if record["toys"]:
+        yield "", [(f"toy models ({', '.join(record['toys'])}): rule-based, no language models", "yellow")]
+    if question := _question(run):
+        yield "question", [question]
+    yield from _outcome(record, run)
+    yield "calls", [_ledger(run)]
+    if given := _changed_params(record):
+        yield "params", [given]
+    if run["parent"]:
+        edited = "edited" if run["parent"]["shifted"] else "unchanged"
+        yield "fork of", [f"{run['parent']['run']} after step {run['parent']['at']}, its state {edited}"]
+
+
+def _question(run: Record) -> str:
+    """The question, or whatever a method without one was given."""
+    given = run["input"]
+    return shorten(str(given.get("question") or (given and json.dumps(given, ensure_ascii=False, default=str)) or ""), 300)
+
+
+def _outcome(record: Record, run: Record) -> Iterator[tuple[str, list[Part]]]:
+    """Answer, verdict, error, and what a paused run waits for."""
+    if run.get("answer") is not None:
+        yield "answer", [(shorten(str(run["answer"]), 300), "bold"), *_verdict(record), _reason(run)]
+    elif run["status"] == "no_answer":
+        yield "answer", ["none", *_verdict(record), _reason(run)]
+    if error := run.get("error"):
+        yield "error", [(f"{error['name']}: {error['message']}", "red")]
+        if error.get("place"):
+            yield "", [f"at {error['place']}"]
+        if error.get("remedy"):
+            yield "", [f"-> {error['remedy']}"]
+    if waiting := run.get("waiting"):
+        asked = {k: v for k, v in waiting.get("ask", {}).items() if k != "place"}
+        what = f"for an answer to {json.dumps(asked, ensure_ascii=False)}" if asked else f"before {', '.join(waiting['next'])}"
+        yield "waits", [f"after step {waiting['step']} {what}; `symposia resume {run['run_id']}` goes on"]
+    if run["status"] == "started":
+        yield "", [(f"not ended: it runs now, or was killed; `symposia resume {run['run_id']}` goes on", "yellow")]
+
+
+def _verdict(record: Record) -> list[Part]:
+    """The answer against the reference."""
+    if record["correct"] is None:
+        return []
+    reference = shorten(str(record["run"]["reference"]), 80)
+    return [("  right", "green"), f" (reference {reference})"] if record["correct"] else [("  wrong", "red"), f", the reference is {reference}"]
+
+
+def _reason(run: Record) -> str:
+    return f"  stopped: {run['stop_reason']}" if run.get("stop_reason") else ""
+
+
+def _ledger(run: Record) -> str:
+    """`62: solver 8, outcome 16, ...; 41,000 tokens in, 3,000 out; 0 USD; 1.2 s`, as far as the record has it."""
+    if "by_role" not in run:
+        return "not counted until the run ends"
+    roles = ", ".join(f"{role or 'other'} {count}" for role, count in run["by_role"].items())
+    tokens = f"{run['usage']['prompt_tokens']:,} tokens in, {run['usage']['completion_tokens']:,} out"
+    return f"{run['calls']}{f': {roles}' if roles else ''}; {tokens}; {cost(run['cost_usd'])}; {run['seconds']:.1f} s"
+
+
+def _changed_params(record: Record) -> str:
+    """The parameters that are not the method's defaults."""
+    try:
+        defaults = load(record["run"]["method"]).params().model_dump(mode="json")
+    except BadInput:
+        defaults = {}
+    flat, plain = _flat(record["params"]), _flat(defaults)
+    return ", ".join(f"{name}={brief(value)}" for name, value in flat.items() if name == "model" or plain.get(name) != value)
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    """A nested record as one level: `sampling.solver.top_p`."""
+    if not isinstance(value, Mapping) or not value:
+        return {path: value} if path and value != {} else {}
+    return {k: v for name, item in value.items() for k, v in _flat(item, f"{path}.{name}" if path else str(name)).items()}
+
+
+def _banner(record: Record) -> Panel:
+    """What does not agree between record and replay, and what can still be read."""
+    run, first = record["run"], record["first_divergence"]
+    if first is None:
+        error = record["cannot_replay"]
+        return Panel(_line((f"cannot be replayed: {error['message']}", "bold red"), "\nBelow is what the journal holds."), border_style="red")
+    parts: list[Part] = [(f"The replay differs from the record at step {first['step']}, node {first['node']}.", "bold red"), "\n"]
+    for name, side in (("recorded", first["expected"]), ("replayed", first["got"])):
+        parts.append(f"{name}: {_side(side)}\n")
+    now = version("symposia")
+    parts.append(f"Recorded with version {run['version']}, this is {now}. " if run["version"] != now else "The code has changed since. ")
+    parts.append("Its states are left out; below is what the journal holds.")
+    return Panel(_line(*parts), title="replay not identical", border_style="red")
+
+
+def _side(side: Record | None) -> str:
+    """One side of a divergence: where it went and what it asked."""
+    if not side:
+        return "nothing"
+    said = []
+    if "next" in side:
+        said.append(f"then {', '.join(side['next']) or 'the end'}")
+    if "digest" in side:
+        said.append(f"state {side['digest'][:12]}")
+    if "request" in side:
+        said.append(f"request at {side.get('place')}: {shorten(_asked(side['request']))}")
+    return ", ".join(said) or shorten(json.dumps(side, ensure_ascii=False, default=str))
+
+
+def _asked(request: Record) -> str:
+    """The end of a prompt, where requests differ most, or the whole of another request."""
+    if not request.get("messages"):
+        return json.dumps(request, ensure_ascii=False, default=str)
+    content = request["messages"][-1]["content"]
+    return str("".join(content) if isinstance(content, list) and all(isinstance(p, str) for p in content) else content)[-200:]
+
+
+# -- the path ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _path(record: Record) -> Table:
+    """A block per step: number, nodes, calls, what it wrote, and why it went on as it did."""
+    table = Table(box=None, padding=(0, 1), pad_edge=False)
+    for name in ("step", "node", "calls"):
+        table.add_column(Text(name, style="dim"), no_wrap=name != "calls", justify="right" if name == "step" else "left")
+    table.add_column(Text("what it wrote, and why it went on as it did", style="dim"), ratio=1)
+    for number_, lap in enumerate(laps(record["steps"])):
+        if number_:
+            table.add_row("", Text(f"round {number_}", style="dim"), "", "")
+        for step in lap:
+            table.add_row(Text(str(step["step"])), Text(safe(_nodes(step)), style="bold"), Text(safe(_made(step["calls"]))), _said(step))
+    return table
+
+
+def _nodes(step: Record) -> str:
+    """`solve`, `vote x5` for five tasks of one node, `edited` for a change made by hand."""
+    if step["source"] == "update":
+        return "(edited)"
+    return ", ".join(node + (f" x{n}" if n > 1 else "") for node, n in Counter(step["ran"]).items())
+
+
+def _made(calls: Sequence[Record]) -> str:
+    """`solver 8`, and what was copied from a parent, tried again or failed."""
+    roles = Counter({role: 0 for role in dict.fromkeys(c["role"] for c in calls)})
+    for call in calls:
+        roles[call["role"]] += call["calls"]
+    parts = [f"{role} {n}" for role, n in roles.items() if n]
+    kinds = Counter(c["kind"] for c in calls if not c["calls"] and not c["error"])
+    parts += [f"{kind} {n}" for kind, n in kinds.items()]
+    counts = {
+        "copied": sum(c["copied"] for c in calls),
+        "tried again": sum(bool(c["attempts"]) for c in calls),
+        "failed": sum(bool(c["error"]) for c in calls),
+    }
+    return ", ".join([*parts, *(f"{n} {what}" for what, n in counts.items() if n)])
+
+
+def _said(step: Record) -> Text:
+    """The lines of a step."""
+    lines = [_line((f"{key}  ", "dim"), wrote["gist"]) for key, wrote in step["wrote"].items() if key not in _QUIET]
+    lines += [_line(("-> ", "cyan"), (_goto(why), "cyan"), _read(why)) for why in step["why"]]
+    if step["source"] == "open":
+        lines.append(_line(("this step did not end", "yellow")))
+    return Text("\n").join(lines)
+
+
+def _goto(why: Record) -> str:
+    return ", ".join(node + (f" x{n}" if n > 1 else "") for node, n in Counter(why["goto"]).items()) or "?"
+
+
+def _read(why: Record) -> str:
+    """`: read is_hard=True, round=0`."""
+    if why.get("error"):
+        return f": the router wants more than the state ({why['error']})"
+    short = Counter(_last(path) for path in why["read"])
+    read = [f"{_last(path) if short[_last(path)] == 1 else path}={brief(value)}" for path, value in why["read"].items()]
+    return f": read {', '.join(read)}" if read else ""
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
+
+
+def why_lines(record: Record) -> list[str]:
+    """A line for each decision of a run: step, node, what its router read, where it went."""
+    return [f"step {s['step']}, {why['node']} -> {_goto(why)}{_read(why)}" for s in record["steps"] for why in s["why"]]
+
+
+# -- calls --------------------------------------------------------------------------------------------------------------------------------
+
+
+def _print_calls(page: Console, step: Record) -> None:
+    """The calls of a step with prompts and replies; a prompt that an earlier call of the step had is named, not repeated."""
+    if not step["calls"]:
+        return
+    _print(page, _line((f"\nstep {step['step']}  {_nodes(step)}", "bold")))
+    met: dict[str, str] = {}
+    for call in step["calls"]:
+        _print(page, _line((call["place"], "cyan"), f"  {_call_facts(call)}"))
+        asked = json.dumps(call["request"], sort_keys=True, default=str)
+        if asked in met:
+            _print(page, Padding(_line((f"asked the same as {met[asked]}", "dim")), (0, 0, 0, 2)))
+        else:
+            met[asked] = call["place"]
+            for name, text in _prompt(call["request"]):
+                _print(page, _block(name, text, "dim"))
+        for name, text in _replies(call):
+            _print(page, _block(name, text, "green" if name == "reply" else "red"))
+
+
+def _call_facts(call: Record) -> str:
+    """Role, model, tokens, time, seed, retries, and whether it was made here."""
+    facts = [call["role"] or call["kind"], call["model"], f"{call['prompt_tokens']} + {call['completion_tokens']} tokens" if call["calls"] else ""]
+    facts += [f"{number(round(call['ms'], 1))} ms", f"seed {call['seed']}" if call["seed"] is not None else ""]
+    facts.append("copied from the parent" if call["copied"] else "live")
+    if call["requests"] > 1:
+        facts.append(f"{call['requests']} requests")
+    facts += [f"{a['error']}, waited {number(a['waited'])} s" for a in call["attempts"]]
+    return " · ".join(f for f in facts if f)
+
+
+def _prompt(request: Record) -> Iterator[tuple[str, str]]:
+    """The messages of a request, or the request itself; then its options."""
+    if "messages" not in request:
+        yield "asked", json.dumps(request, ensure_ascii=False, default=str)
+        return
+    for message in request["messages"]:
+        content = message["content"]
+        yield str(message["role"]), content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+    options = {k: v for k, v in request.items() if k not in ("model", "messages")}
+    if options:
+        yield "options", ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in options.items())
+
+
+def _replies(call: Record) -> Iterator[tuple[str, str]]:
+    """What came back: texts, a value of another kind, or the error."""
+    outcome = call["outcome"]
+    if "error" in outcome:
+        yield "failed", f"{outcome['error']['name']}: {outcome['error']['message']}"
+        return
+    value = outcome["value"]
+    if not isinstance(value, Mapping) or "choices" not in value:
+        yield "reply", json.dumps(value, ensure_ascii=False)
+        return
+    for choice in value["choices"]:
+        if choice["refusal"]:
+            yield "refused", choice["refusal"]
+        yield "reply" if choice["finish"] == "stop" else f"reply ({choice['finish']})", choice["text"]
+
+
+def _block(name: str, text: str, style: str) -> Padding:
+    """A text with its name beside it."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(min_width=7)
+    grid.add_column(ratio=1)
+    grid.add_row(Text(safe(name), style=style), Text(safe(text)))
+    return Padding(grid, (0, 0, 0, 2))
+
+
+# -- a state --------------------------------------------------------------------------------------------------------------------------------
+
+
+def _state_tree(run_id: str, step: int, state: Record) -> Tree:
+    """A state as a tree; long texts are folded with their length, long lists with their count."""
+    tree = Tree(_line((f"run {run_id}, state after step {step}", "bold")))
+    for key, value in state.items():
+        _grow(tree, key, value)
+    return tree
+
+
+def _grow(tree: Tree, name: str, value: Any) -> None:
+    if isinstance(value, Mapping | list) and value and not _flat_list(value):
+        branch = tree.add(_line((name, "cyan"), (f"  {{{len(value)}}}" if isinstance(value, Mapping) else f"  [{len(value)}]", "dim")))
+        items = list(value.items() if isinstance(value, Mapping) else enumerate(value))
+        for key, item in items[:_ITEMS]:
+            _grow(branch, str(key), item)
+        if len(items) > _ITEMS:
+            branch.add(_line((f"{len(items) - _ITEMS} more of {len(items)}; `--json` has them all", "dim")))
+    else:
+        tree.add(_line((name, "cyan"), "  ", _leaf(value)))
+
+
+def _flat_list(value: Any) -> bool:
+    """A list of a few numbers or short texts, which reads best on one line."""
+    return isinstance(value, list) and len(value) <= _ITEMS and all(v is None or isinstance(v, int | float) for v in value)
+
+
+def _leaf(value: Any) -> str:
+    if isinstance(value, str) and len(value) > _FOLD:
+        return f"{value[:_FOLD]}... ({len(value)} characters)"
+    return value if isinstance(value, str) and "\n" in value else json.dumps(value, ensure_ascii=False, default=str)
+
+
+# -- two runs -----------------------------------------------------------------------------------------------------------------------------
+
+
+async def diff_runs(store: Store, a: str, b: str, *, as_json: bool = False, console: Console | None = None) -> bool:
+    """Compare two runs, call by call at the same place; of a fork with an edited state, steps after the edit stand one later.
+
+    Args:
+        store: Where they are.
+        a: Id of the one.
+        b: Id of the other.
+        as_json: Print one JSON object: `{same, runs, params, answers, first_step, calls: {same, other_reply, changed, only_a, only_b}}`.
+        console: Where to print, by default stdout.
+
+    Returns:
+        Whether they are the same: method, input, parameters, every call, its reply, and the answer.
+
+    Raises:
+        UnknownName: There is no such run.
+    """
+    seen = [await look(store, a), await look(store, b)]
+    found = await _difference(*seen)
+    if as_json:
+        emit(found)
+    else:
+        _print_difference(console or OUT, found)
+    return bool(found["same"])
+
+
+async def _difference(a: Look, b: Look) -> dict[str, Any]:
+    """What differs between two runs."""
+    runs = [a.record, b.record]
+    params = _changes(_flat(params_of(runs[0])), _flat(params_of(runs[1])))
+    given = _changes({"method": runs[0]["method"], **_flat(runs[0]["input"])}, {"method": runs[1]["method"], **_flat(runs[1]["input"])})
+    answers = [{k: r.get(k) for k in ("run_id", "status", "answer", "stop_reason")} for r in runs]
+    calls = _calls_joined(a.entries, b.entries, _shifts(*runs))
+    first = await _first_step(a, b, _shifts(*runs))
+    ends = answers[0]["status"] == answers[1]["status"] and answers[0]["answer"] == answers[1]["answer"]
+    same = ends and not params and not given and first is None and not any(v for k, v in calls.items() if k != "same")
+    return {"same": same, "runs": answers, "input": given, "params": params, "first_step": first, "calls": calls}
+
+
+def _changes(a: Record, b: Record) -> dict[str, list[Any]]:
+    return {k: [a.get(k), b.get(k)] for k in dict.fromkeys([*a, *b]) if a.get(k) != b.get(k)}
+
+
+def _shifts(a: Record, b: Record) -> tuple[int | None, int | None]:
+    """For each run the step after which its numbers are one too high: a fork with an edit, compared with its parent."""
+    found: list[int | None] = [None, None]
+    for i, (run, other) in enumerate(((a, b), (b, a))):
+        origin = run["parent"]
+        if origin and origin["shifted"] and origin["run"] == other["run_id"]:
+            found[i] = origin["at"]
+    return found[0], found[1]
+
+
+def _aligned(place: str, at: int | None) -> str:
+    """A place in the numbers of the other run."""
+    return shift(place, -1) if at is not None and step_of(place) > at else place
+
+
+def _calls_joined(a: Sequence[Entry], b: Sequence[Entry], shifts: tuple[int | None, int | None]) -> dict[str, list[str]]:
+    """Places by how their calls compare."""
+    left, right = ({_aligned(e.place, at): e for e in entries} for entries, at in zip((a, b), shifts, strict=True))
+    found: dict[str, list[str]] = {"same": [], "other_reply": [], "changed": [], "only_a": [], "only_b": []}
+    for place in dict.fromkeys([*left, *right]):
+        one, two = left.get(place), right.get(place)
+        if one is None or two is None:
+            found["only_b" if one is None else "only_a"].append(place)
+        elif one.digest != two.digest:
+            found["changed"].append(place)
+        else:
+            found["same" if one.outcome == two.outcome else "other_reply"].append(place)
+    return found
+
+
+async def _first_step(a: Look, b: Look, shifts: tuple[int | None, int | None]) -> dict[str, Any] | None:
+    """The first step that ran other nodes or wrote other values, parameters and chat apart; None when all are alike."""
+    paths = []
+    for seen, at in zip((a, b), shifts, strict=True):
+        steps = (await to_json(seen, texts=False))["steps"]
+        trusted = seen.trusted and a.trusted and b.trusted
+        paths.append([s | {"step": s["step"] - (at is not None and s["step"] > at), "known": trusted} for s in steps if s["source"] != "update"])
+    for i in range(max(map(len, paths))):
+        one, two = (path[i] if i < len(path) else None for path in paths)
+        if one is None or two is None:
+            there = one or two or {}
+            return {"step": there["step"], "nodes": [s and s["ran"] for s in (one, two)], "keys": []}
+        keys = [k for k in dict.fromkeys([*one["wrote"], *two["wrote"]]) if k not in _QUIET and _value(one, k) != _value(two, k)]
+        if one["ran"] != two["ran"] or (one["known"] and keys):
+            return {"step": one["step"], "nodes": [one["ran"], two["ran"]], "keys": keys}
+    return None
+
+
+def _value(step: Record, key: str) -> Any:
+    return step["wrote"].get(key, {}).get("value")
+
+
+def _print_difference(page: Console, found: Record) -> None:
+    a, b = found["runs"]
+    if found["same"]:
+        _print(page, _line((f"{a['run_id']} and {b['run_id']} are the same", "green"), f": {len(found['calls']['same'])} calls alike"))
+        return
+    table = Table(box=None, padding=(0, 2), pad_edge=False)
+    for name in ("", a["run_id"], b["run_id"]):
+        table.add_column(Text(safe(name), style="bold"), ratio=1 if name else None)
+    rows: Iterable[tuple[str, Any, Any]] = [
+        ("status", a["status"], b["status"]),
+        ("answer", a["answer"], b["answer"]),
+        ("stopped", a["stop_reason"], b["stop_reason"]),
+        *((k, *v) for k, v in {**found["input"], **found["params"]}.items()),
+    ]
+    for name, one, two in rows:
+        table.add_row(Text(safe(name), style="dim"), *(Text(safe(shorten(str(v), 300)), style="" if one == two else "bold") for v in (one, two)))
+    _print(page, table)
+    if first := found["first_step"]:
+        nodes = " / ".join(", ".join(ran) if ran else "ended" for ran in first["nodes"])
+        wrote = f", which wrote other {', '.join(first['keys'])}" if first["keys"] else ""
+        _print(page, _line(("\nfirst difference  ", "dim"), (f"step {first['step']}, {nodes}{wrote}", "bold")))
+    _print(page, _line("") if found["first_step"] else _line("\nevery step wrote the same"))
+    for kind, text in (
+        ("same", "the same"),
+        ("other_reply", "asked the same, answered otherwise"),
+        ("changed", "asked something else"),
+        ("only_a", f"only in {a['run_id']}"),
+        ("only_b", f"only in {b['run_id']}"),
+    ):
+        places = found["calls"][kind]
+        if places:
+            _print(page, _line((f"{len(places):5} calls ", "bold"), text, (f"  {_some(places)}" if kind != "same" else "", "dim")))
+
+
+def _some(places: Sequence[str]) -> str:
+    more = f", and {len(places) - 4} more" if len(places) > 4 else ""
+    return ", ".join(places[:4]) + more
+
+
+# -- printing -------------------------------------------------------------------------------------------------------------------------------
+
+
+def _line(*parts: Part) -> Text:
+    """Pieces of text with their styles, control characters spelled out."""
+    return Text.assemble(*(Text(safe(p)) if isinstance(p, str) else Text(safe(p[0]), style=p[1]) for p in parts))
+
+
+def _print(page: Console, what: Any) -> None:
+    """Print wrapped to the terminal's width, or to a wide page in a file or a pipe."""
+    page.print(what, width=None if page.is_terminal else max(_PIPE_WIDTH, page.width), soft_wrap=False)
+
+
+def print_path(page: Console, record: Record) -> None:
+    """The picture of a run's path, and the decisions on it."""
+    _print(page, _line(path_picture(record)))
+    for line in why_lines(record):
+        _print(page, _line(("  " + line, "dim")))
