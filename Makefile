@@ -45,10 +45,10 @@ format: $(VENV)/dev.stamp ## let ruff fix and format
 	$(BIN)/ruff format .
 
 # The folders stand at the top and import as symposia.*; links show a type checker the tree that an installation has.
-types: $(VENV)/dev.stamp ## mypy strict over the five packages, and over tests and bench
+types: $(VENV)/dev.stamp ## mypy strict over the five packages, and over bench
 	@rm -rf .typecheck && mkdir -p .typecheck/symposia
 	@ln -s $(foreach entry,$(wildcard symposia/*) $(PARTS),../../$(entry)) .typecheck/symposia/
-	$(BIN)/mypy .typecheck/symposia $(sort $(wildcard tests/*.py tests/*/*.py bench/*.py))
+	$(BIN)/mypy .typecheck/symposia $(sort $(wildcard bench/*.py))
 
 dev: $(VENV)/dev.stamp ## the environment with everything that tests and development need
 

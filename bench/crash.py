@@ -142,7 +142,7 @@ def _as_formula(record: dict[str, Any], k: int) -> bool:
     reviewed, refined = (record["by_role"].get(role, 0) for role in ("reviewer", "refiner"))
     rounds = reviewed // k
     enough = rounds == ROUNDS or record["stop_reason"] == "easy"
-    return record["by_role"]["solver"] == k and reviewed == refined == k * rounds and enough
+    return bool(record["by_role"]["solver"] == k and reviewed == refined == k * rounds and enough)
 
 
 def main() -> None:

@@ -59,6 +59,7 @@ METHOD = Method(
     scoring="2 * k * (1 + max_rounds)",
 )
 
+_ROUNDING, _TINY = 1e-9, 1e-12
 _PAPER = Sampling(temperature=0.8, top_p=0.95, max_tokens=1000)
 
 
@@ -165,13 +166,14 @@ def classify(state: State) -> dict[str, Any]:
     quality = None
     if majority is not None:
         agreeing = [s["score"] for s in now if s["answer"] == majority]
-        quality = sum(agreeing) / len(agreeing)
+        quality = statistics.fmean(agreeing)
     calib_mean = state.get("artefact", {}).get("calib_mean", params.calib_mean)
-    conf_orm = confidence(answers, [s["orm"] for s in now])
+    # The paper's outcome score is a sigmoid, so never 0; a judge's may be, and equal answers still agree then.
+    conf_orm = confidence(answers, [max(s["orm"], _TINY) for s in now])
     conf_prm = confidence(answers, [s["prm_prod"] for s in now])
-    c1 = quality is not None and quality >= calib_mean
-    # Three equal answers are confident by exactly 0.5, which rounding must not turn into a failure.
-    c2 = majority is not None and all(c is not None and c >= params.confidence_threshold - 1e-9 for c in (conf_orm, conf_prm))
+    # A quality equal to the mean, and three equal answers (confident by exactly 0.5), must not fail by rounding.
+    c1 = quality is not None and quality >= calib_mean - _ROUNDING
+    c2 = majority is not None and all(c is not None and c >= params.confidence_threshold - _ROUNDING for c in (conf_orm, conf_prm))
     decision = Decision(
         round=len(state["chains"]) - 1,
         majority=majority,

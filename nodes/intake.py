@@ -3,24 +3,30 @@
 from typing import Annotated, Any, NotRequired
 
 from langgraph.runtime import Runtime
+from langgraph.types import Overwrite
 from typing_extensions import TypedDict
 
 from symposia.state.base import BaseParams, BaseState, Question
 from symposia.state.channels import settled
 from symposia.state.errors import BadInput
+from symposia.state.graph import GROWING
 from symposia.state.journal import current
 from symposia.state.packing import sound
 from symposia.tools.answers import task_of
 
 
 async def intake(state: BaseState, runtime: Runtime[Any]) -> dict[str, Any]:
-    """Copy the parameters into the state, and take the question from the last chat message when none is given.
+    """Copy the parameters into the state; a chat's last message has become the question (`JournaledGraph.astream`).
+
+    On a thread that has answered before, such as a chat's second turn, the lists of the former question are emptied.
 
     Raises:
         BadInput: There is no question, or its task has no such name.
     """
     params: BaseParams = runtime.context
-    question = state.get("question") or _last_message(state)
+    question: Any = state.get("question")
+    if question is not None and not isinstance(question, str):
+        raise BadInput(f"the question is no text but {type(question).__name__}", remedy="give a text, options included")
     if not question or not question.strip():
         raise BadInput("the question is empty", remedy='give a text: symposia run METHOD "QUESTION", or a chat message')
     try:
@@ -30,7 +36,8 @@ async def intake(state: BaseState, runtime: Runtime[Any]) -> dict[str, Any]:
     artefact = current().artefact
     if params.artefact and artefact is None:
         raise BadInput(f"artefact {params.artefact} is not at hand", remedy="start the run with symposia.run, which reads it")
-    return {"params": params.model_dump(mode="json"), "question": sound(question), "task": task, "artefact": artefact or {}}
+    old: dict[str, Any] = {**{key: Overwrite([]) for key in GROWING.get()}, "answer": None} if state["params"] else {}
+    return {**old, "params": params.model_dump(mode="json"), "question": sound(question), "task": task, "artefact": artefact or {}}
 
 
 class Rows(TypedDict):
@@ -60,9 +67,3 @@ async def intake_rows(state: PrepareState, runtime: Runtime[Any]) -> dict[str, A
         except ValueError as error:
             raise BadInput(f"row {number}: {error}") from None
     return {"params": runtime.context.model_dump(mode="json")}
-
-
-def _last_message(state: BaseState) -> str:
-    """The text of the last chat message."""
-    messages = state.get("messages") or []
-    return str(messages[-1].text) if messages else ""

@@ -68,8 +68,9 @@ Steps to check:
 
 CRITIQUE = """\
 Check the solution below and give specific, actionable feedback: name the first step that is wrong and say how to fix it, or state that
-every step is right. End with one line: "VERDICT: correct" if the solution needs no change, else "VERDICT: incorrect". {history} Problem:
-{question}
+every step is right. End with one line: "VERDICT: correct" if the solution needs no change, else "VERDICT: incorrect".
+{history}
+Problem: {question}
 
 Current solution:
 {draft}

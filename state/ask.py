@@ -4,7 +4,8 @@ from typing import Any
 
 from langgraph.types import interrupt
 
-from symposia.state.journal import effect
+from symposia.state.journal import current, effect
+from symposia.state.packing import request_digest
 from symposia.state.place import COUNT, next_place
 
 
@@ -20,4 +21,7 @@ async def ask_person(question: dict[str, Any]) -> Any:
     async def asked() -> Any:
         return interrupt({"place": place, **question})
 
+    run = current()
+    if run.strict and run.find(place, request_digest("person", question, None)) is None:
+        await asked()  # the replay of a run that waits for its answer waits as well
     return await effect("person", question, asked)

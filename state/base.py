@@ -99,7 +99,7 @@ class Question(TypedDict):
 
     question: NotRequired[Annotated[str, Field(title="Question", description="the problem, options included")]]
     task: NotRequired[Annotated[str, Field(title="Task", description="form of the answer: auto, number, math, letter, text")]]
-    messages: Annotated[list[AnyMessage], chat]
+    messages: NotRequired[Annotated[list[AnyMessage], Field(description="a chat that ends with the question, in place of one"), chat]]
 
 
 class BaseState(Question):
@@ -150,8 +150,10 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
         case ast.Constant(value=int() as value):
             return value
         case ast.Name(id=name):
+            if name not in names:
+                raise ValueError(f"no parameter {name!r}")
             return names[name]
-        case ast.BinOp(left=left, op=op, right=right):
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_value(left, names), _value(right, names))
         case ast.Call(func=ast.Name(id="max" | "min" as which), args=args):
             values = [_value(a, names) for a in args]

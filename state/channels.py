@@ -12,7 +12,7 @@ from typing import Any
 from langchain_core.messages import AnyMessage, BaseMessage, convert_to_messages
 from langgraph.channels import DeltaChannel
 
-from symposia.state.packing import digest
+from symposia.state.packing import digest, sound_all
 
 
 def _extend(value: list[Any], writes: Sequence[list[Any]]) -> list[Any]:
@@ -27,7 +27,8 @@ def chat(value: list[AnyMessage], write: Any) -> list[AnyMessage]:
     """Chat messages: append, or replace the one of the same id; ids come from position and content, so they are always the same."""
     messages = list(value)
     places = {m.id: i for i, m in enumerate(messages)}
-    for message in convert_to_messages(write if isinstance(write, list) else [write]):
+    for given in convert_to_messages(write if isinstance(write, list) else [write]):
+        message = _fit(given)
         named: Any = message if message.id else _named(message, len(messages))
         if named.id in places:
             messages[places[named.id]] = named
@@ -35,6 +36,12 @@ def chat(value: list[AnyMessage], write: Any) -> list[AnyMessage]:
             places[named.id] = len(messages)
             messages.append(named)
     return messages
+
+
+def _fit(message: BaseMessage) -> BaseMessage:
+    """The message with texts that can be stored; a client's JSON may hold lone surrogates."""
+    content = sound_all(message.content)
+    return message if content == message.content else message.model_copy(update={"content": content})
 
 
 def _named(message: BaseMessage, position: int) -> Any:

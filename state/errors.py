@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 
-class SymposiaError(Exception):
+class SymposiaError(RuntimeError):
     """Base of all errors: a message, where it happened, and what to do about it."""
 
     retryable = False

@@ -4,16 +4,23 @@ A run is opened outside (`symposia.runs`); a graph invoked without one opens a r
 graph called from a node of another one enters its frame, so that two calls of one subgraph never share a place.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
 from typing import Any, cast
 
+from langchain_core.messages import convert_to_messages
 from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.channels import DeltaChannel
 from langgraph.graph import StateGraph as LangGraphStateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from symposia.state.journal import RUN, Run
+from symposia.state.packing import sound
 from symposia.state.place import frames_of, inside
+
+GROWING: ContextVar[tuple[str, ...]] = ContextVar("symposia_growing", default=())
+"""Keys of the lists that only grow, of the graph whose node runs: what a new question on an old thread has to empty."""
 
 
 class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
@@ -28,20 +35,30 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         frames = frames_of(config, foreign=opened is None)
         if frames:
             run.enter(_namespace(config), frames)
-        stream = super().astream(input, config, **options)
+        growing = tuple(k for k, c in self.channels.items() if isinstance(c, DeltaChannel) and c.typ is list)
+        stream = super().astream(self._asked(input), config, **options)
         try:
             while True:
-                token = RUN.set(run)
+                tokens = RUN.set(run), GROWING.set(growing)
                 try:
                     with inside(frames):
                         chunk = await anext(stream)
                 except StopAsyncIteration:
                     return
                 finally:
-                    RUN.reset(token)
+                    RUN.reset(tokens[0])
+                    GROWING.reset(tokens[1])
                 yield chunk
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
+
+    def _asked(self, input: Any) -> Any:
+        """A chat as input asks the question of its last message, also on a thread whose state still holds an earlier question."""
+        chat = isinstance(input, Mapping) and "question" in self.channels and not input.get("question") and input.get("messages")
+        if not chat:
+            return input
+        messages = convert_to_messages(input["messages"] if isinstance(input["messages"], list) else [input["messages"]])
+        return {**input, "question": sound(str(messages[-1].text))}
 
 
 class StateGraph(LangGraphStateGraph[StateT, ContextT, InputT, OutputT]):

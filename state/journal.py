@@ -7,6 +7,7 @@ replay, and dropped when a failed run is resumed.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -102,6 +103,7 @@ class Run:
         self._found = {(e.place, e.digest): e for e in entries}
         self._used: set[str] = set()
         self._visits: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._step_writes: list[Awaitable[None]] = []
@@ -118,8 +120,14 @@ class Run:
         self.frames[f"{namespace}|{n}" if n else namespace] = frames
 
     def stop(self, reason: str) -> None:
-        """Let no new effect start; those in flight end and are kept."""
+        """Let no new effect start; those in flight end and are kept, without further attempts."""
         self.stop_reason = reason
+        self._stopping.set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before another attempt; no longer than until the run is stopped."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     def start(self) -> None:
         """Count an effect as in flight: begun and not yet committed."""

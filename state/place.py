@@ -86,13 +86,16 @@ def next_place() -> str:
 
 @contextmanager
 def inside(frames: tuple[str, ...]) -> Iterator[None]:
-    """Run code as the inside of a subgraph at `frames`, and restore the caller's place after it."""
-    tokens = FRAMES.set(frames), BRANCH.set("")
+    """Run code as the inside of a subgraph at `frames`, all counts anew, and restore the caller's place after it."""
+    outer, branch = FRAMES.set(frames), BRANCH.set("")
+    counts = [(counter, counter.set(("", 0))) for counter in (COUNT, CALLS, FANS)]
     try:
         yield
     finally:
-        FRAMES.reset(tokens[0])
-        BRANCH.reset(tokens[1])
+        FRAMES.reset(outer)
+        BRANCH.reset(branch)
+        for counter, token in counts:
+            counter.reset(token)
 
 
 def frames_of(config: Mapping[str, Any] | None, foreign: bool = False) -> tuple[str, ...]:

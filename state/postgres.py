@@ -78,7 +78,7 @@ class PostgresStore(Store):
             taken, self._pending = self._pending, []
             try:
                 await self._commit(taken)
-            except Exception as error:  # noqa: BLE001 - whatever it is, those who wait for the commit must hear of it
+            except Exception as error:  # whatever it is, those who wait for the commit must hear of it
                 self._fail(taken, self._explain(error))
             except BaseException as error:
                 self._fail([*taken, *self._pending], error)
@@ -99,7 +99,7 @@ class PostgresStore(Store):
             for sql, rows in writes:
                 grouped.setdefault(sql, []).extend(rows)
         if ADD_BLOB in grouped:
-            grouped[ADD_BLOB] = sorted(grouped[ADD_BLOB])
+            grouped[ADD_BLOB] = list(sorted({tuple(row) for row in grouped[ADD_BLOB]}))  # noqa: C414
         async with self._using, self._connection.pipeline(), self._connection.transaction():
             cursor = self._connection.cursor()
             for sql, rows in grouped.items():
@@ -147,4 +147,5 @@ def _without_password(url: str) -> str:
 def _passwords(url: str) -> list[str]:
     """What an error must not repeat: the password, and the parts that a driver sees when its signs are not percent-encoded."""
     found = re.findall(r"://[^:@]*:(.*)@", url) + re.findall(r"[?&]password=([^&]*)", url)
-    return sorted({part for text in found for part in (text, *re.split(r"[@/:]", text)) if part}, key=len, reverse=True)
+    parts = {part for text in found for part in re.split(r"[@/:]", text) if len(part) > 2}
+    return sorted({*filter(None, found), *parts}, key=len, reverse=True)

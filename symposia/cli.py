@@ -6,25 +6,17 @@ imported inside it, so that `symposia --help` starts at once.
 """
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-    from symposia.config import Config
-    from symposia.output import Rows, Watch
-    from symposia.registry import Loaded
     from symposia.rows import Row
-    from symposia.runs import Result
-    from symposia.state.journal import Run
+    from symposia.state.errors import SymposiaError
     from symposia.state.store import Store
 
-T = TypeVar("T")
-FINE = ("ok", "no_answer", "paused")
 _USAGE: type = typer.BadParameter.__mro__[2]  # the base of all complaints about usage
 
 app = typer.Typer(
@@ -71,13 +63,13 @@ def begin(ctx: typer.Context, version: Annotated[bool, typer.Option("--version",
 @app.command()
 def methods(name: Annotated[str | None, typer.Argument(metavar="METHOD")] = None, as_json: Json = False) -> int:
     """List the methods, or tell about one."""
-    from symposia import output, registry
+    from symposia import command, output, registry
 
     if name is not None:
-        card = method_card(registry.load(name))
+        card = command.method_card(registry.load(name))
         output.emit(card) if as_json else output.show_method(card)
         return 0
-    cards = [method_card(registry.load(one)) for one in registry.names()]
+    cards = [command.method_card(registry.load(one)) for one in registry.names()]
     output.emit({"methods": cards}) if as_json else output.show_methods(cards)
     return 0
 
@@ -87,10 +79,10 @@ def list_runs(
     limit: Annotated[int, typer.Option(min=1, help="how many, newest first")] = 50, store: StoreAddress = None, as_json: Json = False
 ) -> int:
     """List the newest runs of the store."""
-    from symposia import output
+    from symposia import command, output
 
-    config = _configured(store)
-    records = _in_store(config, lambda opened: opened.runs(limit)) if _exists(config) else []
+    config = command.configured(store)
+    records = command.in_store(config, lambda opened: opened.runs(limit)) if command.exists(config) else []
     keys = ("run_id", "method", "status", "answer", "stop_reason", "row", "reference", "started", "seconds", "calls", "cost_usd", "parent")
     known = [{key: record.get(key) for key in keys} for record in records]
     output.emit({"runs": known}) if as_json else output.show_runs(known, config.store)
@@ -106,18 +98,21 @@ def show(
     as_json: Json = False,
 ) -> int:
     """Show a run step by step."""
+    from symposia import command
     from symposia.show import show_run
 
-    _in_store(_existing(store), lambda opened: show_run(opened, run_id, step=step, calls=calls, as_json=as_json), prints=True)
+    config = command.existing(store)
+    command.in_store(config, lambda opened: show_run(opened, run_id, step=step, calls=calls, as_json=as_json), prints=True)
     return 0
 
 
 @app.command()
 def diff(run_a: RunId, run_b: RunId, store: StoreAddress = None, as_json: Json = False) -> int:
     """Show where two runs differ."""
+    from symposia import command
     from symposia.show import diff_runs
 
-    _in_store(_existing(store), lambda opened: diff_runs(opened, run_a, run_b, as_json=as_json), prints=True)
+    command.in_store(command.existing(store), lambda opened: diff_runs(opened, run_a, run_b, as_json=as_json), prints=True)
     return 0
 
 
@@ -159,25 +154,24 @@ def run(
 
     On a question, on the rows of a file, or else on a problem that comes with it.
     """
-    from symposia import api, registry, rows, runs
-    from symposia.params import assignments, nested
+    from symposia import command, registry, rows, runs
+    from symposia.params import assignments
 
     loaded = registry.load(method)
-    config = _configured(store, api_base, timeout, concurrency)
-    params = nested(assignments(param or [], "-p"))
-    given = api.given_params(config, method, model=model, roles=_roles(role), prompts=_prompts(prompt), seed=seed, params=params)
+    config = command.configured(store, api_base, timeout, concurrency)
+    given = command.given(config, method, model, role, prompt, param, seed)
     extra = rows.input_values(loaded, assignments(inputs or [], "--input")) | ({"task": task} if task else {})
-    asked = _rows(loaded, question, file, extra)
+    asked = command.asked_rows(loaded, question, file, extra)
 
     def record(row: "Row") -> dict[str, Any]:
-        pauses = tuple(pause_before or ())
-        return runs.new_record(
-            method, given, row.inputs, reference=row.reference, row=row.id, pause_before=pauses, checkpoints=checkpoints
-        )
+        options: dict[str, Any] = {"pause_before": pause_before or (), "checkpoints": checkpoints}
+        return runs.new_record(method, given, row.inputs, reference=row.reference, row=row.id, **options)
 
     records = [record(row) for row in asked]
-    _check_address(records[0], loaded, api_base)
-    return _run_file(config, records, as_json) if file is not None else _run_one(config, records[0], as_json)
+    command.check_address(records[0], loaded, api_base)
+    if asked[0].bundled:
+        command.say_item(asked[0])
+    return command.run_file(config, records, as_json) if file is not None else command.run_one(config, records[0], as_json)
 
 
 @app.command()
@@ -195,18 +189,13 @@ def resume(
 
     Paused, failed, stopped or killed: what it paid for is not bought again.
     """
-    from symposia import runs
+    from symposia import command, runs
 
-    config = _existing(store, api_base, timeout, concurrency)
-    edits = _edits(values)
-    reply = None if answer is None else _value(answer, "--answer")
-
-    async def work(opened: "Store", watch: "Watch", stop: Ctrl) -> "Result":
-        return await runs.resume(
-            *(opened, run_id), values=edits, answer=reply, answered=answer is not None, on_event=watch.hear, on_open=stop.opened
-        )
-
-    return _execute(config, work, as_json)
+    config = command.existing(store, api_base, timeout, concurrency)
+    given: dict[str, Any] = {"values": command.edits(values)}
+    if answer is not None:
+        given |= {"answer": command.json_value(answer, "--answer"), "answered": True}
+    return command.execute(config, lambda opened, hooks: runs.resume(opened, run_id, **given, **hooks), as_json)
 
 
 @app.command()
@@ -228,18 +217,11 @@ def fork(
 
     Only what the change touches is called.
     """
-    from symposia import runs
-    from symposia.params import assignments, merged, nested
+    from symposia import command, runs
 
-    config = _existing(store, api_base, timeout, concurrency)
-    edits = _edits(values)
-    over = {"model": model, "roles": _roles(role), "prompts": _prompts(prompt)}
-    changes = merged(nested(assignments(param or [], "-p")), {k: v for k, v in over.items() if v})
-
-    async def work(opened: "Store", watch: "Watch", stop: Ctrl) -> "Result":
-        return await runs.fork(opened, run_id, at, values=edits, params=changes, on_event=watch.hear, on_open=stop.opened)
-
-    return _execute(config, work, as_json)
+    config = command.existing(store, api_base, timeout, concurrency)
+    edits, changes = command.edits(values), command.changed(model, role, prompt, param)
+    return command.execute(config, lambda opened, hooks: runs.fork(opened, run_id, at, values=edits, params=changes, **hooks), as_json)
 
 
 @app.command()
@@ -248,9 +230,9 @@ def replay(run_id: RunId, store: StoreAddress = None, as_json: Json = False) -> 
 
     Without any call; each state is compared with the record.
     """
-    from symposia import output, runs
+    from symposia import command, output, runs
 
-    report, _ = _in_store(_existing(store), lambda opened: runs.replay(opened, run_id))
+    report, _ = command.in_store(command.existing(store), lambda opened: runs.replay(opened, run_id))
     output.emit(report) if as_json else output.show_replay(report)
     return 0 if report["identical"] else 1
 
@@ -261,7 +243,7 @@ def cancel(run_id: RunId, store: StoreAddress = None, as_json: Json = False) -> 
 
     It starts no new call; those in flight end and are kept, and it can be resumed.
     """
-    from symposia import output
+    from symposia import command, output
     from symposia.state.errors import BadInput
 
     async def work(opened: "Store") -> str:
@@ -271,7 +253,7 @@ def cancel(run_id: RunId, store: StoreAddress = None, as_json: Json = False) -> 
         await opened.ask_to_stop(record["run_id"])
         return str(record["run_id"])
 
-    found = _in_store(_existing(store), work)
+    found = command.in_store(command.existing(store), work)
     output.emit({"run_id": found, "asked_to_stop": True}) if as_json else output.say(f"run {found} is asked to stop")
     return 0
 
@@ -295,24 +277,17 @@ def prepare(
 
     Runs name it with `-p artefact=ID`.
     """
-    from symposia import api, output, registry, rows, runs
-    from symposia.params import assignments, nested
+    from symposia import command, output, registry, rows, runs
 
     loaded = registry.load(method)
-    config = _configured(store, api_base, timeout, concurrency)
-    params = nested(assignments(param or [], "-p"))
-    given = api.given_params(config, method, model=model, roles=_roles(role), prompts=_prompts(prompt), seed=seed, params=params)
+    config = command.configured(store, api_base, timeout, concurrency)
+    given = command.given(config, method, model, role, prompt, param, seed)
     objects = rows.read_jsonl(data)
     rows.rows_of(loaded, objects, {})
-
-    async def work(opened: "Store") -> tuple[dict[str, Any], bool]:
-        with Ctrl() as stop, output.Watch() as watch:
-            asked = [row for _, row in objects]
-            return await runs.prepare(opened, method, asked, given, on_event=watch.hear, on_open=stop.opened), stop.pressed
-
-    made, pressed = _in_store(config, work)
+    asked = [row for _, row in objects]
+    made, pressed = command.watched(config, lambda opened, hooks: runs.prepare(opened, method, asked, given, **hooks))
     output.emit(made) if as_json else output.show_prepared(made)
-    return 130 if pressed else int(made["status"] not in FINE)
+    return 130 if pressed else int(made["status"] not in command.FINE)
 
 
 @app.command()
@@ -326,299 +301,6 @@ def demo(
     from symposia.demo import run_demo
 
     return run_demo(limit, seed, store, as_json)
-
-
-# -- what the commands share ----------------------------------------------------------------------------------------------------------
-
-
-class Ctrl:
-    """Ctrl-C while runs execute: the first press lets no new call start and those in flight end, the second ends at once."""
-
-    def __init__(self) -> None:
-        """Nothing is pressed, no run is open."""
-        self.pressed = False
-        self._run: Run | None = None
-
-    def __enter__(self) -> "Ctrl":
-        """Listen; inside a running event loop."""
-        import asyncio
-        import signal
-
-        self._loop = asyncio.get_running_loop()
-        self._before = signal.signal(signal.SIGINT, self._press)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leave Ctrl-C to whoever had it."""
-        import signal
-
-        signal.signal(signal.SIGINT, self._before)
-
-    def opened(self, run: "Run") -> None:
-        """Know the run that is to be stopped; `runs` calls this."""
-        self._run = run
-        self._stop()
-
-    def _press(self, _number: int, _frame: "FrameType | None") -> None:
-        if self.pressed:
-            raise KeyboardInterrupt
-        self.pressed = True
-        self._loop.call_soon_threadsafe(self._said)
-
-    def _said(self) -> None:
-        from symposia.output import say
-
-        say("stopping: calls in flight end and are kept; Ctrl-C again ends at once")
-        self._stop()
-
-    def _stop(self) -> None:
-        if self.pressed and self._run is not None:
-            self._run.stop("interrupted")
-
-
-def _execute(config: "Config", work: Callable[["Store", "Watch", Ctrl], Awaitable["Result"]], as_json: bool) -> int:
-    """Execute one run and print what it came to."""
-    from symposia import output, registry
-
-    async def both(opened: "Store") -> tuple["Result", dict[str, Any], bool]:
-        with Ctrl() as stop, output.Watch() as watch:
-            result = await work(opened, watch, stop)
-        return result, await opened.run(result.run_id), stop.pressed
-
-    result, record, pressed = _in_store(config, both)
-    roles = registry.load(result.method).method.roles
-    if as_json:
-        output.emit(result.to_json())
-        _say_toys(record, roles)
-    else:
-        output.show_result(result, record, roles)
-    return 130 if pressed else int(result.status not in FINE)
-
-
-def _run_one(config: "Config", record: dict[str, Any], as_json: bool) -> int:
-    """Execute a new run."""
-    from symposia import runs
-
-    async def work(opened: "Store", watch: "Watch", stop: Ctrl) -> "Result":
-        watch.announce(record["run_id"])
-        return await runs.start(opened, record, watch.hear, stop.opened)
-
-    return _execute(config, work, as_json)
-
-
-def _run_file(config: "Config", records: list[dict[str, Any]], as_json: bool) -> int:
-    """Execute the rows of a file one after the other."""
-    from symposia import output, registry
-
-    roles = registry.load(records[0]["method"]).method.roles
-    _say_toys(records[0], roles)
-
-    async def work(opened: "Store") -> tuple[list[dict[str, Any]], bool]:
-        done = []
-        with Ctrl() as stop, output.Rows(len(records)) as progress:
-            for record in records:
-                if stop.pressed:
-                    break
-                done.append(await _run_row(opened, record, stop, progress))
-        return done, stop.pressed
-
-    done, pressed = _in_store(config, work)
-    if as_json:
-        output.emit({"runs": done})
-    else:
-        output.show_rows(done)
-    return 130 if pressed else int(any(row["status"] not in FINE for row in done))
-
-
-async def _run_row(opened: "Store", record: dict[str, Any], stop: Ctrl, progress: "Rows") -> dict[str, Any]:
-    """Execute one row; what fails in it is in its result."""
-    import time
-
-    from symposia import runs
-    from symposia.records import is_correct
-
-    record["started"] = time.time()
-    result = await runs.start(opened, record, None, stop.opened)
-    verdict = await is_correct(record)
-    progress.done(result.status, verdict)
-    return {**result.to_json(), "row": record["row"], "reference": record["reference"], "correct": verdict}
-
-
-def _in_store(config: "Config", work: Callable[["Store"], Awaitable[T]], *, prints: bool = False) -> T:
-    """What an async function makes of the open store; unless it `prints`, stdout is kept free of whatever some library says."""
-    import asyncio
-    from contextlib import nullcontext, redirect_stdout
-
-    from symposia.state.store import open_store
-
-    async def inside() -> T:
-        async with open_store(config.store) as opened:
-            return await work(opened)
-
-    with nullcontext() if prints else redirect_stdout(sys.stderr):
-        return asyncio.run(inside())
-
-
-def _configured(
-    store: str | None = None, api_base: str | None = None, timeout: float | None = None, concurrency: int | None = None
-) -> "Config":
-    """The configuration with the options of a command over it, its process settings in force."""
-    from symposia.config import load_config
-    from symposia.state.errors import BadInput
-    from symposia.tools.settings import configure
-
-    config = load_config()
-    over = {"api_base": api_base, "timeout": timeout, "concurrency": concurrency}
-    config.process |= {name: value for name, value in over.items() if value is not None}
-    config.store = store or config.store
-    base = config.process.get("api_base")
-    if base and not str(base).startswith(("http://", "https://")):
-        raise BadInput(f"api base {base!r} is no http address", remedy="such as --api-base http://127.0.0.1:8000/v1")
-    configure(**config.process)
-    return config
-
-
-def _existing(
-    store: str | None = None, api_base: str | None = None, timeout: float | None = None, concurrency: int | None = None
-) -> "Config":
-    """The configuration of a command about a run that exists, which none does in a store that is not there."""
-    from symposia.state.errors import BadInput
-
-    config = _configured(store, api_base, timeout, concurrency)
-    if not _exists(config):
-        raise BadInput(f"there is no store at {config.store}", remedy="name the one the run is in: --store ADDRESS")
-    return config
-
-
-def _exists(config: "Config") -> bool:
-    server = config.store.startswith(("postgresql://", "postgres://"))
-    return server or Path(config.store.removeprefix("sqlite:///")).exists()
-
-
-def _rows(loaded: "Loaded", question: str | None, file: str | None, extra: dict[str, Any]) -> list["Row"]:
-    """What a run, or several, are asked: the rows of a file, a question, inputs, or the first bundled problem."""
-    from symposia import output, rows
-    from symposia.state.errors import BadInput, shorten
-
-    rows.check_task(extra.get("task"))
-    if file is not None:
-        if question is not None:
-            raise BadInput("a question and --file are both given", remedy="give one of them")
-        objects = rows.read_jsonl(None, _stdin()) if file == "-" else rows.read_jsonl(Path(file))
-        return rows.rows_of(loaded, objects, extra)
-    if question is not None:
-        return [rows.Row(None, {**extra, "question": _stdin().rstrip("\n") if question == "-" else question}, None)]
-    if extra.keys() - {"task"}:
-        return [rows.Row(None, extra, None)]
-    item = rows.toy_item(loaded)
-    text = shorten(str(item.inputs.get("question", item.id)), 300)
-    output.say(f"no question given, so the first bundled problem is taken, {item.id} (known answer: {item.reference}): {text}")
-    return [rows.Row(item.id, {**item.inputs, **extra}, item.reference)]
-
-
-def _stdin() -> str:
-    """All of standard input."""
-    from symposia.state.errors import BadInput
-
-    try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"standard input is no UTF-8: {error}") from None
-
-
-def _roles(pairs: Sequence[str] | None) -> dict[str, str | list[str]]:
-    """Models by role; a role named again, or with commas, has several."""
-    from symposia.params import assignments
-    from symposia.state.errors import BadInput
-
-    found: dict[str, list[str]] = {}
-    for pair in pairs or []:
-        for role, names in assignments([pair], "--role").items():
-            models = [name.strip() for name in names.split(",")]
-            if not all(models):
-                raise BadInput(f"--role {pair!r} names no model", remedy=f"--role {role}=MODEL")
-            found.setdefault(role, []).extend(models)
-    return {role: models[0] if len(models) == 1 else models for role, models in found.items()}
-
-
-def _prompts(pairs: Sequence[str] | None) -> dict[str, str]:
-    """Prompts by role, read from their files."""
-    from symposia.config import prompt_text
-    from symposia.params import assignments
-
-    return {role: prompt_text(text) for role, text in assignments(pairs or [], "--prompt").items()}
-
-
-def _edits(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """Keys of the state and their new values."""
-    from symposia.params import assignments
-
-    return {key: _value(text, f"--set {key}") for key, text in assignments(pairs or [], "--set").items()}
-
-
-def _value(text: str, option: str) -> Any:
-    """A JSON value; a plain word may go without quotes, a broken list or object is an error."""
-    import json
-
-    from symposia.state.errors import BadInput
-
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        if text.lstrip()[:1] in ("[", "{", '"'):
-            raise BadInput(f"{option}: no JSON: {error}", remedy="quote it for the shell: '[1, 2]'") from None
-        return text
-
-
-def _check_address(record: dict[str, Any], loaded: "Loaded", api_base: str | None) -> None:
-    """An address without a model would go unused, and toys would answer."""
-    from symposia.output import models_of
-    from symposia.state.errors import BadInput
-
-    models = models_of(record, loaded.method.roles).values()
-    if api_base and all(model.startswith("toy/") for model in models):
-        raise BadInput("--api-base is given, but no model", remedy=f"--model NAME; {api_base.rstrip('/')}/models lists them")
-
-
-def _say_toys(record: dict[str, Any], roles: Sequence[str]) -> None:
-    """Say on stderr when toys answer."""
-    from symposia.output import models_of, say, toy_note
-
-    if note := toy_note(models_of(record, roles).values()):
-        say(note)
-
-
-def method_card(loaded: "Loaded") -> dict[str, Any]:
-    """A method as `methods --json` tells it."""
-    from dataclasses import asdict
-
-    from typing_extensions import get_type_hints
-
-    method, defaults = loaded.method, loaded.params()
-    values = defaults.model_dump(mode="json")
-    schema = loaded.params.model_json_schema()["properties"]
-    parameters = {name: {"default": values[name], "description": schema[name].get("description", "")} for name in schema}
-    hints = get_type_hints(method.input, include_extras=True)
-    return {
-        **asdict(method),
-        "calls_by_default": method.count(method.calls, defaults),
-        "scoring_by_default": method.count(method.scoring, defaults),
-        "nodes": [node for node in loaded.module.graph.nodes if not node.startswith("__")],
-        "prepares": hasattr(loaded.module, "prepare"),
-        "parameters": parameters,
-        "input": {name: _input_card(hint) for name, hint in hints.items()},
-    }
-
-
-def _input_card(hint: Any) -> dict[str, str]:
-    """Type and meaning of an input."""
-    from typing_extensions import NotRequired, Required, get_args, get_origin
-
-    while get_origin(hint) in (NotRequired, Required):
-        hint = get_args(hint)[0]
-    kind, *notes = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
-    meaning = next((note.description for note in notes if getattr(note, "description", None)), "")
-    return {"type": getattr(kind, "__name__", str(kind).replace("typing.", "")), "description": meaning}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -658,7 +340,7 @@ def _dispatch(arguments: list[str], as_json: bool, debug: bool) -> int:
         return 1
 
 
-def _usage(error: Any) -> Any:
+def _usage(error: Any) -> "SymposiaError":
     """A complaint of typer's as an error of ours."""
     from symposia.state.errors import BadInput
 

@@ -61,11 +61,16 @@ def graph_of(loaded: Loaded) -> tuple[list[str], list[Edge]]:
     graph = loaded.compile().get_graph(xray=1)
     labels = {(_ENDS.get(a, a), _ENDS.get(b, b)): text for a, text, b in _SKETCH.findall(loaded.module.__doc__ or "")}
     edges = [
-        Edge(e.source, e.target, e.conditional, str(e.data or labels.get((e.source, e.target), "")) if e.conditional else "")
+        Edge(e.source, e.target, e.conditional, _label(e.data, labels.get((e.source, e.target), "")) if e.conditional else "")
         for e in graph.edges
     ]
     position = {node: i for i, node in enumerate(_reached(list(graph.nodes), edges))}
     return list(position), sorted(edges, key=lambda e: (position[e.source], position[e.target]))
+
+
+def _label(given: object, sketched: str) -> str:
+    """The label that the graph itself gives an edge, else that of the sketch."""
+    return sketched if given is None else str(given)
 
 
 def _reached(nodes: Sequence[str], edges: Sequence[Edge]) -> Iterator[str]:
@@ -159,7 +164,9 @@ def dot_source(name: str, nodes: Sequence[str], edges: Sequence[Edge]) -> str:
     for frame, inside in _frames(nodes).items():
         if frame:
             lines.append(f"  subgraph {_dot('cluster_' + frame)} {{ label={_dot(frame)}; style=rounded; color={_dot(_DIM)};")
-        lines += [f"  {_dot(node)} [label={_dot(_name(node))}{', fillcolor=white, shape=oval' if _terminal(node) else ''}]" for node in inside]
+        lines += [
+            f"  {_dot(node)} [label={_dot(_name(node))}{', fillcolor=white, shape=oval' if _terminal(node) else ''}]" for node in inside
+        ]
         if frame:
             lines.append("  }")
     for edge in edges:
@@ -194,7 +201,7 @@ def path_picture(record: Mapping[str, Any]) -> str:
     Args:
         record: What `symposia.records.run_record` returns.
     """
-    lines = []
+    lines: list[str] = []
     for number, lap in enumerate(laps(record["steps"])):
         head = f"round {number}: " if number else ""
         lines += _wrapped([_stop(step) for step in lap if step["ran"] or step["source"] == "update"], head)

@@ -62,7 +62,7 @@ def complain(error: Mapping[str, Any], as_json: bool) -> None:
     """An error, as `to_record` gives it, on stderr: what, where, and what to do; with `as_json` also as one object on stdout."""
     if as_json:
         emit({"error": error})
-    ERR.print(Text("error: ", style="bold red") + Text(safe(error["message"]), style="default not bold"))
+    ERR.print(Text.assemble(("error: ", "bold red"), safe(error["message"])))
     if error.get("place"):
         say(f"   at {error['place']}")
     if error.get("remedy"):
@@ -93,24 +93,20 @@ def toy_note(models: Iterable[str]) -> str | None:
 
 def show_result(result: Result, record: Mapping[str, Any], roles: Sequence[str]) -> None:
     """What a run came to, its answer first, on stdout; its error on stderr."""
-    if result.answer is not None:
-        OUT.print(Text(safe(result.answer), style="bold"))
-    elif result.status == "no_answer":
-        OUT.print(Text("no answer"))
-    OUT.print()
-    facts = Table.grid(padding=(0, 2))
+    if result.answer is not None or result.status == "no_answer":
+        OUT.print(Text("no answer" if result.answer is None else safe(result.answer), style="bold"))
+        OUT.print()
     for name, value in _facts(result, models_of(record, roles)):
-        facts.add_row(Text(name, style="dim"), value)
-    OUT.print(facts, soft_wrap=False)
+        OUT.print(Text.assemble((f"{name:<9}", "dim"), value))
     if result.error:
         complain(result.error, as_json=False)
 
 
 def _facts(result: Result, models: Mapping[str, str]) -> Iterable[tuple[str, Text]]:
     """The lines below an answer."""
-    status = Text(result.status, style=_COLORS.get(result.status, ""))
+    reason = f" ({safe(result.stop_reason)})" if result.stop_reason else ""
     yield "method", Text(result.method)
-    yield "status", status + Text(f" ({safe(result.stop_reason)})" if result.stop_reason else "", style="default")
+    yield "status", Text.assemble((result.status, _COLORS.get(result.status, "")), reason)
     if result.waiting:
         yield "waits", Text(safe(_waiting(result.waiting)))
     named = "; ".join(name if role == "*" else f"{role}: {name}" for role, name in models.items())
@@ -198,10 +194,8 @@ def show_replay(report: Mapping[str, Any]) -> None:
         return
     first = report["first_divergence"]
     OUT.print(Text(f"not identical: the first difference is in step {first['step']}, node {safe(first['node'])}", style="red"))
-    facts = Table.grid(padding=(0, 2))
     for name in ("place", "expected", "got"):
-        facts.add_row(Text(name, style="dim"), Text(safe(shorten(str(first[name]), 2000))))
-    OUT.print(facts, soft_wrap=False)
+        OUT.print(Text.assemble((f"{name:<9}", "dim"), safe(shorten(str(first[name]), 2000))))
 
 
 def show_prepared(made: Mapping[str, Any]) -> None:

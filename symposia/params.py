@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from symposia.registry import Loaded
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, UnknownName, nearest, shorten
+from symposia.tools.toy import skill_of
 
 
 def make_params(loaded: Loaded, given: Mapping[str, Any]) -> BaseParams:
@@ -24,7 +25,19 @@ def make_params(loaded: Loaded, given: Mapping[str, Any]) -> BaseParams:
     for role in params.roles:
         if role not in loaded.method.roles:
             raise UnknownName.of("role", role, loaded.method.roles, remedy=f"{loaded.method.name} has {', '.join(loaded.method.roles)}")
+    for models in (params.model, *params.roles.values()):
+        for model in [models] if isinstance(models, str) else models:
+            _check_toy(model)
     return params
+
+
+def _check_toy(model: str) -> None:
+    """A toy that does not exist is known at once, unlike a provider's model."""
+    if model.startswith("toy/"):
+        try:
+            skill_of(model.removeprefix("toy/"))
+        except ValueError as error:
+            raise BadInput(str(error), remedy="toy/default plays every role") from None
 
 
 def _fault(loaded: Loaded, fault: Any) -> str:

@@ -4,7 +4,7 @@
 from the record (the code has changed since), the states are left out and what the journal holds stays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from symposia.tools.equality import same
 from symposia.why import why_next
 
 TOYS = "toy/"
+QUIET = ("params", "messages", "artefact")
+"""Keys of every method that decide nothing: parameters are told once, the chat repeats the answer."""
 
 
 @dataclass
@@ -64,10 +66,10 @@ async def run_record(store: Store, run_id: str, *, texts: bool = True) -> dict[s
         texts: Whether calls come with their prompts and replies.
 
     Returns:
-        `{run, correct, toys, params, steps, first_divergence, cannot_replay}`. `run` is the record; `correct` the answer against the reference,
-        None without one; `toys` the toy models that played; `params` those in force at the end. A step is `{step, source, ran, next, wrote,
-        why, calls}`: `wrote` maps a key to `{op, value, gist}`, `op` being `set` or `append`; `why` lists the routers that chose what comes
-        next, with what they read; `source` is `update` where somebody edited the state, `open` for work of a step that never ended.
+        `{run, correct, toys, params, steps, first_divergence, cannot_replay}`. `run` is the record; `correct` the answer against the
+        reference, None without one; `toys` the toy models that played; `params` those in force at the end. A step is `{step, source, ran,
+        next, wrote, why, calls}`: `wrote` maps a key to `{op, value, gist}`, `op` being `set` or `append`; `why` lists the routers that
+        chose what comes next, with what they read; `source` is `update` where somebody edited the state, `open` for a step without an end.
 
     Raises:
         UnknownName: There is no such run.
@@ -89,7 +91,7 @@ async def to_json(seen: Look, *, texts: bool = True) -> dict[str, Any]:
     return {
         "run": record,
         "correct": await is_correct(record),
-        "toys": sorted({e.usage.model for e in seen.entries if e.usage.model.startswith(TOYS)}),
+        "toys": toys_of(seen.entries),
         "params": params_of(record),
         "steps": [{**s, "calls": calls.get(s["step"], [])} for s in steps],
         "first_divergence": seen.first_divergence,
@@ -119,11 +121,23 @@ async def is_correct(record: Mapping[str, Any]) -> bool | None:
     return answer is not None and await same(record["reference"], answer)
 
 
+def toys_of(entries: Sequence[Entry]) -> list[str]:
+    """The toy models that played in a run, which every display of its results names."""
+    return sorted({e.usage.model for e in entries if e.usage.model.startswith(TOYS)})
+
+
 def params_of(record: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters in force at the end of a run: its own, or those of the last edit."""
     edits = [m["values"]["params"] for m in record["marks"] if "params" in m["values"]]
     found: dict[str, Any] = edits[-1] if edits else record["params"]
     return found
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """A nested record as one level: `sampling.solver.top_p`."""
+    if not isinstance(value, Mapping) or not value:
+        return {path: value} if path and value != {} else {}
+    return {k: v for name, item in value.items() for k, v in flat(item, f"{path}.{name}" if path else str(name)).items()}
 
 
 def call_record(entry: Entry, *, texts: bool = True) -> dict[str, Any]:
@@ -170,13 +184,19 @@ async def _replayed_steps(seen: Look) -> list[dict[str, Any]]:
     for moment in (m for m in seen.moments if not m.frame):
         values = plain(moment.values)
         ran = [] if moment.source == "update" else [n for n in moment.ran if not n.startswith("__")]
-        routed = seen.execution is not None and moment.source != "update"
-        why = await why_next(seen.execution.loaded.params, seen.execution.graph.builder, moment.ran, values) if routed else []
+        why = await _why(seen.execution, moment, values)
         if moment.step > 0 or why:
             wrote = _written(before, values)
             found.append({"step": moment.step, "source": moment.source, "ran": ran, "next": moment.next, "wrote": wrote, "why": why})
         before = values
     return found
+
+
+async def _why(execution: Execution | None, moment: Moment, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The routers behind a step; an edit of the state has none."""
+    if execution is None or moment.source == "update":
+        return []
+    return await why_next(execution.loaded.params, execution.graph.builder, moment.ran, values)
 
 
 def _recorded_steps(seen: Look) -> list[dict[str, Any]]:

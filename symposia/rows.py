@@ -23,6 +23,8 @@ class Row:
     """Its field `id`, else the number of its line."""
     inputs: dict[str, Any]
     reference: Any
+    bundled: bool = False
+    """Whether it came with the package."""
 
 
 def read_jsonl(path: Path | None, text: str | None = None) -> list[tuple[str, dict[str, Any]]]:
@@ -121,7 +123,9 @@ def toy_item(loaded: Loaded) -> Row:
     if not source.is_file():
         raise BadInput(f"{loaded.method.name} comes without a problem of its own", remedy='give a question: symposia run METHOD "QUESTION"')
     first = source.read_text(encoding="utf-8").split("\n", 1)[0]
-    return rows_of(loaded, [(str(source), json.loads(first))], {})[0]
+    row = rows_of(loaded, [(source.name, json.loads(first))], {})[0]
+    row.bundled = True
+    return row
 
 
 def input_values(loaded: Loaded, pairs: Mapping[str, str]) -> dict[str, Any]:

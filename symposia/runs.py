@@ -28,6 +28,7 @@ from symposia.state.journal import Parent, Run, opened
 from symposia.state.packing import digest_of, request_digest, sound
 from symposia.state.place import node_of, step_of, steps_of
 from symposia.state.store import Entry, Store, Usage
+from symposia.tools.answers import task_of
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -152,6 +153,10 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
                 "the question is empty" if question in (None, "") or isinstance(question, str) else f"the question is {question!r}, no text"
             )
             raise BadInput(found, remedy='give one: symposia run METHOD "QUESTION"')
+    try:
+        task_of(inputs.get("task") or "auto")
+    except ValueError as error:
+        raise BadInput(str(error)) from None
     return {k: sound(v) if isinstance(v, str) else v for k, v in inputs.items()}
 
 
@@ -201,7 +206,7 @@ async def prepare(
     artefact_id = None
     if result.status == "ok":
         kept = {"content": result.answer, "method": method, "params": params, "run": run_id, "made": record["started"]}
-        artefact_id = digest_of([method, result.answer, params]).hex()[:16]
+        artefact_id = "a" + digest_of([method, result.answer, params]).hex()[:15]
         await store.put_artefact(artefact_id, method, kept)
     return {
         **{"artefact_id": artefact_id, "method": method, "content": result.answer, "run_id": run_id, "status": result.status},
@@ -317,7 +322,12 @@ class Execution:
 
 
 async def start(store: Store, record: dict[str, Any], on_event: Listener | None = None, on_open: Opened | None = None) -> Result:
-    """Execute a new run: its record is in the store before the first call."""
+    """Execute a new run: its record is in the store before the first call.
+
+    Raises:
+        UnknownName: The artefact it names is not in the store.
+    """
+    await _artefact(store, record)
     await store.put_run(record)
     return await execute(store, record, on_event=on_event, on_open=on_open)
 
@@ -327,6 +337,8 @@ async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | 
     entries = await store.entries(record["run_id"])
     failures = [e for e in entries if "error" in e.outcome] if record["status"] in ("failed", "stopped") else []
     await store.drop(record["run_id"], failures)
+    record["status"] = "started"
+    await store.put_run(record)
     entries = [e for e in entries if e not in failures]
     await store.go_on(record["run_id"])
     await store.drop_steps(record["run_id"])
@@ -376,6 +388,8 @@ async def resume(
         BadInput: The run does not wait for what is given.
     """
     record = await store.run(run_id)
+    if record["status"] in ("ok", "no_answer") and not values and not answered:
+        return _result(record, live=0)
     waiting = record.get("waiting")
     if answered:
         if not waiting or "ask" not in waiting:
@@ -581,11 +595,15 @@ async def _conclude(store: Store, record: dict[str, Any], execution: Execution, 
     await run.settle()
     await store.put_run(record)
     await store.flush()
-    live = sum(e.usage.calls for e in run.live)
+    return _result(record, live=sum(e.usage.calls for e in run.live))
+
+
+def _result(record: Mapping[str, Any], live: int) -> Result:
+    """A finished record as what it came to, `live` completions of it made just now."""
     return Result(
         run_id=record["run_id"],
         method=record["method"],
-        status=status,
+        status=record["status"],
         answer=record["answer"],
         stop_reason=record["stop_reason"],
         error=record["error"],
@@ -595,7 +613,7 @@ async def _conclude(store: Store, record: dict[str, Any], execution: Execution, 
         cost_usd=record["cost_usd"],
         seconds=record["seconds"],
         parent=record["parent"],
-        waiting=record["waiting"],
+        waiting=record.get("waiting"),
     )
 
 

@@ -4,6 +4,7 @@ No method is named here, so a method that keeps its state in plain shapes reads 
 whole value stands beside it wherever it is shown.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from symposia.state.errors import shorten
 SHORT = 40
 """Characters up to which a text counts as an answer or a name rather than as prose."""
 
+_WHOLE = 1e15
 _MOST = 6  # forms of an answer, fields of a record, or items of a list that a line holds
 
 
@@ -22,8 +24,12 @@ def gist(value: Any) -> str:
 
 
 def number(value: float) -> str:
-    """A number with as many digits as a reader needs."""
-    return str(value) if isinstance(value, int) else f"{value:.3g}"
+    """A number with the digits a reader needs: six, three below 1, and no point after a whole number."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return str(value)
+    if value.is_integer() and abs(value) < _WHOLE:
+        return str(int(value))
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.6g}"
 
 
 def brief(value: Any) -> str:
@@ -64,7 +70,7 @@ def _vote(vote: Mapping[str, Any], total: int) -> str:
     weight, count = vote.get("weight"), vote.get("count")
     if weight is None or weight == count:
         return f"{count} of {total}"
-    return number(weight) + (f" ({count} of {total})" if count is not None else "")
+    return f"{weight:.3g}" + (f" ({count} of {total})" if count is not None else "")
 
 
 def _scores(value: Any) -> str | None:

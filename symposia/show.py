@@ -4,10 +4,12 @@ Whatever a model, a data row or a store wrote is printed as text: `safe` spells 
 """
 
 import json
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -16,22 +18,22 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from symposia.compare import difference
 from symposia.draw import laps, path_picture
-from symposia.output import OUT, cost, emit, safe
-from symposia.records import Look, look, params_of, state_at, to_json
+from symposia.output import cost, emit, safe
+from symposia.records import QUIET, Look, flat, look, state_at, to_json
 from symposia.registry import load
 from symposia.shapes import brief, number
 from symposia.state.errors import BadInput, shorten
-from symposia.state.place import shift, step_of
-from symposia.state.store import Entry, Store
+from symposia.state.store import Store
 
 Part = str | tuple[str, str]
 Record = Mapping[str, Any]
 
 _PIPE_WIDTH = 120  # columns where there is no terminal
 _FOLD = 300  # characters of a text in a state tree
+_ONE_LINE = 90  # characters of a container that stands on one line of it
 _ITEMS = 50  # items of a list in a state tree
-_QUIET = ("params", "messages", "artefact")  # keys of every method: the parameters stand in the header, the chat repeats the answer
 _COLORS = {"ok": "green", "no_answer": "yellow", "paused": "cyan", "failed": "red", "stopped": "red"}
 
 
@@ -54,22 +56,22 @@ async def show_run(
         BadInput: It has no such step, or its states cannot be trusted.
     """
     seen = await look(store, run_id)
-    page = console or OUT
+    page = console or page_of(sys.stdout)
     if step is not None:
         state = _trusted_state(seen, step)
         if as_json:
             emit({"run_id": seen.record["run_id"], "step": step, "state": state})
         else:
-            _print(page, _state_tree(seen.record["run_id"], step, state))
+            page.print(_state_tree(seen.record["run_id"], step, state))
         return
     record = await to_json(seen, texts=calls or not as_json)
     if as_json:
         emit(record)
         return
-    _print(page, _header(record))
+    page.print(_header(record))
     if seen.first_divergence or seen.cannot_replay:
-        _print(page, _banner(record))
-    _print(page, _path(record))
+        page.print(_banner(record))
+    page.print(_path(record))
     if calls:
         for each in record["steps"]:
             _print_calls(page, each)
@@ -87,7 +89,7 @@ def _trusted_state(seen: Look, step: int) -> dict[str, Any]:
     )
 
 
-# -- the head of a run ----------------------------------------------------------------------------------------------------------------
+# -- the head of a run --------------------------------------------------------------------------------------------------------------------
 
 
 def _header(record: Record) -> Table:
@@ -102,7 +104,7 @@ def _header(record: Record) -> Table:
 def _facts(record: Record, run: Record) -> Iterator[tuple[str, list[Part]]]:
     yield "run", [(run["run_id"], "bold"), f"  {run['method']}  ", (run["status"], _COLORS.get(run["status"], ""))]
     if record["toys"]:
-        yield "", [(f"toy models ({', '.join(record['toys'])}): rule-based, no language models", "yellow")]
+        yield "", [(_toy_note(record["toys"]), "yellow")]
     if question := _question(run):
         yield "question", [question]
     yield from _outcome(record, run)
@@ -114,6 +116,10 @@ def _facts(record: Record, run: Record) -> Iterator[tuple[str, list[Part]]]:
         yield "fork of", [f"{run['parent']['run']} after step {run['parent']['at']}, its state {edited}"]
 
 
+def _toy_note(toys: Sequence[str]) -> str:
+    return f"toy models ({', '.join(toys)}): rule-based, no language models"
+
+
 def _question(run: Record) -> str:
     """The question, or whatever a method without one was given."""
     given = run["input"]
@@ -123,7 +129,7 @@ def _question(run: Record) -> str:
 def _outcome(record: Record, run: Record) -> Iterator[tuple[str, list[Part]]]:
     """Answer, verdict, error, and what a paused run waits for."""
     if run.get("answer") is not None:
-        yield "answer", [(shorten(str(run["answer"]), 300), "bold"), *_verdict(record), _reason(run)]
+        yield "answer", [(_answer(run["answer"]), "bold"), *_verdict(record), _reason(run)]
     elif run["status"] == "no_answer":
         yield "answer", ["none", *_verdict(record), _reason(run)]
     if error := run.get("error"):
@@ -140,12 +146,20 @@ def _outcome(record: Record, run: Record) -> Iterator[tuple[str, list[Part]]]:
         yield "", [(f"not ended: it runs now, or was killed; `symposia resume {run['run_id']}` goes on", "yellow")]
 
 
+def _answer(value: Any) -> str:
+    return number(value) if isinstance(value, int | float) else shorten(str(value), 300)
+
+
 def _verdict(record: Record) -> list[Part]:
     """The answer against the reference."""
     if record["correct"] is None:
         return []
-    reference = shorten(str(record["run"]["reference"]), 80)
-    return [("  right", "green"), f" (reference {reference})"] if record["correct"] else [("  wrong", "red"), f", the reference is {reference}"]
+    reference = _answer(record["run"]["reference"])
+    return (
+        [("  right", "green"), f" (reference {reference})"]
+        if record["correct"]
+        else [("  wrong", "red"), f", the reference is {reference}"]
+    )
 
 
 def _reason(run: Record) -> str:
@@ -167,15 +181,9 @@ def _changed_params(record: Record) -> str:
         defaults = load(record["run"]["method"]).params().model_dump(mode="json")
     except BadInput:
         defaults = {}
-    flat, plain = _flat(record["params"]), _flat(defaults)
-    return ", ".join(f"{name}={brief(value)}" for name, value in flat.items() if name == "model" or plain.get(name) != value)
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """A nested record as one level: `sampling.solver.top_p`."""
-    if not isinstance(value, Mapping) or not value:
-        return {path: value} if path and value != {} else {}
-    return {k: v for name, item in value.items() for k, v in _flat(item, f"{path}.{name}" if path else str(name)).items()}
+    usual = flat(defaults)
+    changed = {name: value for name, value in flat(record["params"]).items() if name == "model" or usual.get(name) != value}
+    return ", ".join(f"{name}={brief(value)}" for name, value in changed.items())
 
 
 def _banner(record: Record) -> Panel:
@@ -183,7 +191,9 @@ def _banner(record: Record) -> Panel:
     run, first = record["run"], record["first_divergence"]
     if first is None:
         error = record["cannot_replay"]
-        return Panel(_line((f"cannot be replayed: {error['message']}", "bold red"), "\nBelow is what the journal holds."), border_style="red")
+        return Panel(
+            _line((f"cannot be replayed: {error['message']}", "bold red"), "\nBelow is what the journal holds."), border_style="red"
+        )
     parts: list[Part] = [(f"The replay differs from the record at step {first['step']}, node {first['node']}.", "bold red"), "\n"]
     for name, side in (("recorded", first["expected"]), ("replayed", first["got"])):
         parts.append(f"{name}: {_side(side)}\n")
@@ -215,7 +225,7 @@ def _asked(request: Record) -> str:
     return str("".join(content) if isinstance(content, list) and all(isinstance(p, str) for p in content) else content)[-200:]
 
 
-# -- the path ---------------------------------------------------------------------------------------------------------------------------
+# -- the path -----------------------------------------------------------------------------------------------------------------------------
 
 
 def _path(record: Record) -> Table:
@@ -223,7 +233,7 @@ def _path(record: Record) -> Table:
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for name in ("step", "node", "calls"):
         table.add_column(Text(name, style="dim"), no_wrap=name != "calls", justify="right" if name == "step" else "left")
-    table.add_column(Text("what it wrote, and why it went on as it did", style="dim"), ratio=1)
+    table.add_column(Text("wrote, and why it went on as it did", style="dim"), ratio=1)
     for number_, lap in enumerate(laps(record["steps"])):
         if number_:
             table.add_row("", Text(f"round {number_}", style="dim"), "", "")
@@ -236,7 +246,7 @@ def _nodes(step: Record) -> str:
     """`solve`, `vote x5` for five tasks of one node, `edited` for a change made by hand."""
     if step["source"] == "update":
         return "(edited)"
-    return ", ".join(node + (f" x{n}" if n > 1 else "") for node, n in Counter(step["ran"]).items())
+    return _times(step["ran"])
 
 
 def _made(calls: Sequence[Record]) -> str:
@@ -252,20 +262,27 @@ def _made(calls: Sequence[Record]) -> str:
         "tried again": sum(bool(c["attempts"]) for c in calls),
         "failed": sum(bool(c["error"]) for c in calls),
     }
-    return ", ".join([*parts, *(f"{n} {what}" for what, n in counts.items() if n)])
+    more = ", ".join(f"{'all' if n == len(calls) else n} {what}" for what, n in counts.items() if n)
+    return ", ".join(parts) + (f" ({more})" if more else "")
 
 
 def _said(step: Record) -> Text:
     """The lines of a step."""
-    lines = [_line((f"{key}  ", "dim"), wrote["gist"]) for key, wrote in step["wrote"].items() if key not in _QUIET]
+    lines = [_line((f"{key}  ", "dim"), wrote["gist"]) for key, wrote in step["wrote"].items() if key not in QUIET]
     lines += [_line(("-> ", "cyan"), (_goto(why), "cyan"), _read(why)) for why in step["why"]]
+    if not lines and step["source"] == "loop" and not step["wrote"]:
+        lines.append(_line(("nothing new", "dim")))
     if step["source"] == "open":
         lines.append(_line(("this step did not end", "yellow")))
     return Text("\n").join(lines)
 
 
 def _goto(why: Record) -> str:
-    return ", ".join(node + (f" x{n}" if n > 1 else "") for node, n in Counter(why["goto"]).items()) or "?"
+    return _times(why["goto"]) or "?"
+
+
+def _times(names: Iterable[str]) -> str:
+    return ", ".join(name + (f" x{n}" if n > 1 else "") for name, n in Counter(names).items())
 
 
 def _read(why: Record) -> str:
@@ -281,11 +298,6 @@ def _last(path: str) -> str:
     return path.rpartition(".")[2]
 
 
-def why_lines(record: Record) -> list[str]:
-    """A line for each decision of a run: step, node, what its router read, where it went."""
-    return [f"step {s['step']}, {why['node']} -> {_goto(why)}{_read(why)}" for s in record["steps"] for why in s["why"]]
-
-
 # -- calls --------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -293,24 +305,28 @@ def _print_calls(page: Console, step: Record) -> None:
     """The calls of a step with prompts and replies; a prompt that an earlier call of the step had is named, not repeated."""
     if not step["calls"]:
         return
-    _print(page, _line((f"\nstep {step['step']}  {_nodes(step)}", "bold")))
+    page.print(_line((f"\nstep {step['step']}  {_nodes(step)}", "bold")))
     met: dict[str, str] = {}
     for call in step["calls"]:
-        _print(page, _line((call["place"], "cyan"), f"  {_call_facts(call)}"))
+        page.print(_line((call["place"], "cyan"), f"  {_call_facts(call)}"))
         asked = json.dumps(call["request"], sort_keys=True, default=str)
         if asked in met:
-            _print(page, Padding(_line((f"asked the same as {met[asked]}", "dim")), (0, 0, 0, 2)))
+            page.print(Padding(_line((f"asked the same as {met[asked]}", "dim")), (0, 0, 0, 2)))
         else:
             met[asked] = call["place"]
             for name, text in _prompt(call["request"]):
-                _print(page, _block(name, text, "dim"))
+                page.print(_block(name, text, "dim"))
         for name, text in _replies(call):
-            _print(page, _block(name, text, "green" if name == "reply" else "red"))
+            page.print(_block(name, text, "green" if name == "reply" else "red"))
 
 
 def _call_facts(call: Record) -> str:
     """Role, model, tokens, time, seed, retries, and whether it was made here."""
-    facts = [call["role"] or call["kind"], call["model"], f"{call['prompt_tokens']} + {call['completion_tokens']} tokens" if call["calls"] else ""]
+    facts = [
+        call["role"] or call["kind"],
+        call["model"],
+        f"{call['prompt_tokens']} + {call['completion_tokens']} tokens" if call["calls"] else "",
+    ]
     facts += [f"{number(round(call['ms'], 1))} ms", f"seed {call['seed']}" if call["seed"] is not None else ""]
     facts.append("copied from the parent" if call["copied"] else "live")
     if call["requests"] > 1:
@@ -357,32 +373,33 @@ def _block(name: str, text: str, style: str) -> Padding:
     return Padding(grid, (0, 0, 0, 2))
 
 
-# -- a state --------------------------------------------------------------------------------------------------------------------------------
+# -- a state ------------------------------------------------------------------------------------------------------------------------------
 
 
 def _state_tree(run_id: str, step: int, state: Record) -> Tree:
     """A state as a tree; long texts are folded with their length, long lists with their count."""
     tree = Tree(_line((f"run {run_id}, state after step {step}", "bold")))
-    for key, value in state.items():
-        _grow(tree, key, value)
+    for key in sorted(state, key=lambda k: k in QUIET):
+        _grow(tree, key, state[key])
     return tree
 
 
 def _grow(tree: Tree, name: str, value: Any) -> None:
-    if isinstance(value, Mapping | list) and value and not _flat_list(value):
-        branch = tree.add(_line((name, "cyan"), (f"  {{{len(value)}}}" if isinstance(value, Mapping) else f"  [{len(value)}]", "dim")))
-        items = list(value.items() if isinstance(value, Mapping) else enumerate(value))
-        for key, item in items[:_ITEMS]:
-            _grow(branch, str(key), item)
-        if len(items) > _ITEMS:
-            branch.add(_line((f"{len(items) - _ITEMS} more of {len(items)}; `--json` has them all", "dim")))
-    else:
+    if not isinstance(value, Mapping | list) or _fits(value):
         tree.add(_line((name, "cyan"), "  ", _leaf(value)))
+        return
+    branch = tree.add(_line((name, "cyan"), (f"  {{{len(value)}}}" if isinstance(value, Mapping) else f"  [{len(value)}]", "dim")))
+    items = list(value.items() if isinstance(value, Mapping) else enumerate(value))
+    for key, item in items[:_ITEMS]:
+        _grow(branch, str(key), item)
+    if len(items) > _ITEMS:
+        branch.add(_line((f"{len(items) - _ITEMS} more of {len(items)}; `--json` has them all", "dim")))
 
 
-def _flat_list(value: Any) -> bool:
-    """A list of a few numbers or short texts, which reads best on one line."""
-    return isinstance(value, list) and len(value) <= _ITEMS and all(v is None or isinstance(v, int | float) for v in value)
+def _fits(value: Any) -> bool:
+    """Whether a container reads best on one line: short, with no other inside."""
+    items = list(value.values() if isinstance(value, Mapping) else value)
+    return not any(isinstance(v, Mapping | list) for v in items) and len(json.dumps(value, default=str)) <= _ONE_LINE
 
 
 def _leaf(value: Any) -> str:
@@ -395,13 +412,13 @@ def _leaf(value: Any) -> str:
 
 
 async def diff_runs(store: Store, a: str, b: str, *, as_json: bool = False, console: Console | None = None) -> bool:
-    """Compare two runs, call by call at the same place; of a fork with an edited state, steps after the edit stand one later.
+    """Compare two runs, call by call at the same place, steps counted without the edits of a state.
 
     Args:
         store: Where they are.
         a: Id of the one.
         b: Id of the other.
-        as_json: Print one JSON object: `{same, runs, params, answers, first_step, calls: {same, other_reply, changed, only_a, only_b}}`.
+        as_json: Print one JSON object: that of `symposia.compare.difference`.
         console: Where to print, by default stdout.
 
     Returns:
@@ -410,89 +427,21 @@ async def diff_runs(store: Store, a: str, b: str, *, as_json: bool = False, cons
     Raises:
         UnknownName: There is no such run.
     """
-    seen = [await look(store, a), await look(store, b)]
-    found = await _difference(*seen)
+    found = await difference(store, a, b)
     if as_json:
         emit(found)
     else:
-        _print_difference(console or OUT, found)
+        _print_difference(console or page_of(sys.stdout), found)
     return bool(found["same"])
-
-
-async def _difference(a: Look, b: Look) -> dict[str, Any]:
-    """What differs between two runs."""
-    runs = [a.record, b.record]
-    params = _changes(_flat(params_of(runs[0])), _flat(params_of(runs[1])))
-    given = _changes({"method": runs[0]["method"], **_flat(runs[0]["input"])}, {"method": runs[1]["method"], **_flat(runs[1]["input"])})
-    answers = [{k: r.get(k) for k in ("run_id", "status", "answer", "stop_reason")} for r in runs]
-    calls = _calls_joined(a.entries, b.entries, _shifts(*runs))
-    first = await _first_step(a, b, _shifts(*runs))
-    ends = answers[0]["status"] == answers[1]["status"] and answers[0]["answer"] == answers[1]["answer"]
-    same = ends and not params and not given and first is None and not any(v for k, v in calls.items() if k != "same")
-    return {"same": same, "runs": answers, "input": given, "params": params, "first_step": first, "calls": calls}
-
-
-def _changes(a: Record, b: Record) -> dict[str, list[Any]]:
-    return {k: [a.get(k), b.get(k)] for k in dict.fromkeys([*a, *b]) if a.get(k) != b.get(k)}
-
-
-def _shifts(a: Record, b: Record) -> tuple[int | None, int | None]:
-    """For each run the step after which its numbers are one too high: a fork with an edit, compared with its parent."""
-    found: list[int | None] = [None, None]
-    for i, (run, other) in enumerate(((a, b), (b, a))):
-        origin = run["parent"]
-        if origin and origin["shifted"] and origin["run"] == other["run_id"]:
-            found[i] = origin["at"]
-    return found[0], found[1]
-
-
-def _aligned(place: str, at: int | None) -> str:
-    """A place in the numbers of the other run."""
-    return shift(place, -1) if at is not None and step_of(place) > at else place
-
-
-def _calls_joined(a: Sequence[Entry], b: Sequence[Entry], shifts: tuple[int | None, int | None]) -> dict[str, list[str]]:
-    """Places by how their calls compare."""
-    left, right = ({_aligned(e.place, at): e for e in entries} for entries, at in zip((a, b), shifts, strict=True))
-    found: dict[str, list[str]] = {"same": [], "other_reply": [], "changed": [], "only_a": [], "only_b": []}
-    for place in dict.fromkeys([*left, *right]):
-        one, two = left.get(place), right.get(place)
-        if one is None or two is None:
-            found["only_b" if one is None else "only_a"].append(place)
-        elif one.digest != two.digest:
-            found["changed"].append(place)
-        else:
-            found["same" if one.outcome == two.outcome else "other_reply"].append(place)
-    return found
-
-
-async def _first_step(a: Look, b: Look, shifts: tuple[int | None, int | None]) -> dict[str, Any] | None:
-    """The first step that ran other nodes or wrote other values, parameters and chat apart; None when all are alike."""
-    paths = []
-    for seen, at in zip((a, b), shifts, strict=True):
-        steps = (await to_json(seen, texts=False))["steps"]
-        trusted = seen.trusted and a.trusted and b.trusted
-        paths.append([s | {"step": s["step"] - (at is not None and s["step"] > at), "known": trusted} for s in steps if s["source"] != "update"])
-    for i in range(max(map(len, paths))):
-        one, two = (path[i] if i < len(path) else None for path in paths)
-        if one is None or two is None:
-            there = one or two or {}
-            return {"step": there["step"], "nodes": [s and s["ran"] for s in (one, two)], "keys": []}
-        keys = [k for k in dict.fromkeys([*one["wrote"], *two["wrote"]]) if k not in _QUIET and _value(one, k) != _value(two, k)]
-        if one["ran"] != two["ran"] or (one["known"] and keys):
-            return {"step": one["step"], "nodes": [one["ran"], two["ran"]], "keys": keys}
-    return None
-
-
-def _value(step: Record, key: str) -> Any:
-    return step["wrote"].get(key, {}).get("value")
 
 
 def _print_difference(page: Console, found: Record) -> None:
     a, b = found["runs"]
     if found["same"]:
-        _print(page, _line((f"{a['run_id']} and {b['run_id']} are the same", "green"), f": {len(found['calls']['same'])} calls alike"))
+        page.print(_line((f"{a['run_id']} and {b['run_id']} are the same", "green"), f": {len(found['calls']['same'])} calls alike"))
         return
+    if found["toys"]:
+        page.print(_line((_toy_note(found["toys"]), "yellow")))
     table = Table(box=None, padding=(0, 2), pad_edge=False)
     for name in ("", a["run_id"], b["run_id"]):
         table.add_column(Text(safe(name), style="bold"), ratio=1 if name else None)
@@ -500,16 +449,22 @@ def _print_difference(page: Console, found: Record) -> None:
         ("status", a["status"], b["status"]),
         ("answer", a["answer"], b["answer"]),
         ("stopped", a["stop_reason"], b["stop_reason"]),
+        ("edited", ", ".join(a["edits"]) or None, ", ".join(b["edits"]) or None),
         *((k, *v) for k, v in {**found["input"], **found["params"]}.items()),
     ]
-    for name, one, two in rows:
-        table.add_row(Text(safe(name), style="dim"), *(Text(safe(shorten(str(v), 300)), style="" if one == two else "bold") for v in (one, two)))
-    _print(page, table)
+    for name, one, two in (row for row in rows if row[1] is not None or row[2] is not None):
+        table.add_row(
+            Text(safe(name), style="dim"),
+            *(Text(safe("-" if v is None else _answer(v)), style="" if one == two else "bold") for v in (one, two)),
+        )
+    page.print(table)
+    if not found["states_known"]:
+        page.print(_line(("a replay differs from its record, so what the steps wrote is not compared", "red")))
     if first := found["first_step"]:
         nodes = " / ".join(", ".join(ran) if ran else "ended" for ran in first["nodes"])
         wrote = f", which wrote other {', '.join(first['keys'])}" if first["keys"] else ""
-        _print(page, _line(("\nfirst difference  ", "dim"), (f"step {first['step']}, {nodes}{wrote}", "bold")))
-    _print(page, _line("") if found["first_step"] else _line("\nevery step wrote the same"))
+        page.print(_line(("\nfirst difference  ", "dim"), (f"step {first['step']}, {nodes}{wrote}", "bold")))
+    page.print(_line("") if found["first_step"] else _line("\nevery step wrote the same"))
     for kind, text in (
         ("same", "the same"),
         ("other_reply", "asked the same, answered otherwise"),
@@ -519,7 +474,13 @@ def _print_difference(page: Console, found: Record) -> None:
     ):
         places = found["calls"][kind]
         if places:
-            _print(page, _line((f"{len(places):5} calls ", "bold"), text, (f"  {_some(places)}" if kind != "same" else "", "dim")))
+            page.print(
+                _line(
+                    (f"{len(places):5} call{'s' if len(places) > 1 else ''} ", "bold"),
+                    text,
+                    (f"  {_some(places)}" if kind != "same" else "", "dim"),
+                )
+            )
 
 
 def _some(places: Sequence[str]) -> str:
@@ -527,7 +488,7 @@ def _some(places: Sequence[str]) -> str:
     return ", ".join(places[:4]) + more
 
 
-# -- printing -------------------------------------------------------------------------------------------------------------------------------
+# -- printing -----------------------------------------------------------------------------------------------------------------------------
 
 
 def _line(*parts: Part) -> Text:
@@ -535,13 +496,14 @@ def _line(*parts: Part) -> Text:
     return Text.assemble(*(Text(safe(p)) if isinstance(p, str) else Text(safe(p[0]), style=p[1]) for p in parts))
 
 
-def _print(page: Console, what: Any) -> None:
-    """Print wrapped to the terminal's width, or to a wide page in a file or a pipe."""
-    page.print(what, width=None if page.is_terminal else max(_PIPE_WIDTH, page.width), soft_wrap=False)
+def page_of(file: IO[str]) -> Console:
+    """A console that reads nothing as markup; where there is no terminal to ask for its width, the page is wide."""
+    width = None if file.isatty() or os.environ.get("COLUMNS") else _PIPE_WIDTH
+    return Console(file=file, width=width, markup=False, highlight=False, emoji=False)
 
 
 def print_path(page: Console, record: Record) -> None:
-    """The picture of a run's path, and the decisions on it."""
-    _print(page, _line(path_picture(record)))
-    for line in why_lines(record):
-        _print(page, _line(("  " + line, "dim")))
+    """The picture of a run's path, and the steps that settled an answer or where to go."""
+    page.print(_line(path_picture(record)))
+    page.print()
+    page.print(_path({"steps": [step for step in record["steps"] if step["why"] or "answer" in step["wrote"]]}))

@@ -13,12 +13,9 @@ from typing import Any
 from langgraph.types import Send
 
 from symposia.state.base import BaseParams
-from symposia.state.graph import StateGraph
 
 
-async def why_next(
-    params: type[BaseParams], builder: StateGraph[Any, Any, Any, Any], ran: Sequence[str], values: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+async def why_next(params: type[BaseParams], builder: Any, ran: Sequence[str], values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each router behind the nodes that ran: `{node, router, read, goto}`.
 
     Args:

@@ -194,6 +194,7 @@ class Worker:
             start_new_session=True,  # Ctrl-C is for the parent; a worker it ended would look like "not equal"
         )
         self.requests, self.replies = _pipe(self.process.stdin), _pipe(self.process.stdout)
+        os.set_blocking(self.replies.fileno(), False)  # the loop reads only what is there
         self.ready = False
 
     async def ask(self, texts: list[str], limit: float) -> dict[str, Any] | None:
@@ -263,7 +264,7 @@ async def _ask(texts: list[str], limit: float) -> dict[str, Any]:
         used = _free()
         reply = await _ask_one(used, request, limit) if used else None
         if reply is None:  # no idle worker, or something ended it meanwhile, which says nothing about these texts
-            reply = await _ask_one(Worker(), request, limit)
+            reply = await _ask_one(await asyncio.to_thread(Worker), request, limit)
     return reply or {"overtime": True}  # a fresh worker that died did so of these texts
 
 

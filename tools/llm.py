@@ -84,8 +84,11 @@ async def ask(
 
 
 async def sample(params: Mapping[str, Any], role: str, messages: Sequence[Message], k: int) -> list[Sample]:
-    """`k` independent replies to one prompt, in order: a request each, or with `use_n` as few requests as the provider allows."""
-    if not params["use_n"]:
+    """`k` independent replies to one prompt, in order: a request each, or with `use_n` as few requests as the provider allows.
+
+    Several models of a role take turns, so each of their samples is a request of its own.
+    """
+    if not params["use_n"] or isinstance(params["roles"].get(role), list):
         return await fan([partial(ask, params, role, messages, agent=i) for i in range(k)])
     replies: list[Sample] = []
     while len(replies) < k:

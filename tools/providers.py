@@ -10,9 +10,11 @@ import warnings
 from functools import cache
 from types import ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from symposia.tools.settings import settings
 
+_loading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 _OPEN_ADDRESSES = ("openai/", "hosted_vllm/", "text-completion-openai/", "litellm_proxy/")
 
 
@@ -32,6 +34,13 @@ def litellm() -> ModuleType:
     module.custom_provider_map.append({"provider": "toy", "custom_handler": _toys(module)})
     module.utils.custom_llm_setup()  # type: ignore[no-untyped-call]
     return module
+
+
+async def loaded() -> None:
+    """LiteLLM, imported in a thread: for the seconds it takes, an event loop that serves others must not stand still."""
+    if not litellm.cache_info().currsize:
+        async with _loading.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            await asyncio.to_thread(litellm)
 
 
 def _toys(module: ModuleType) -> Any:

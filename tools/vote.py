@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from symposia.state.base import Answer
 

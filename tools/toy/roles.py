@@ -111,7 +111,7 @@ def accuse(checked: Checked, n: int) -> str:
 
 def _why(step: Step, truth: Step, plan: Plan) -> str:
     if step.sign != truth.sign:
-        return f'{NAMES[step.sign]} where the text {NAMES[truth.sign].removesuffix("s")}s ("{truth.phrase}")'
+        return f'{NAMES[step.sign]} where the text {NAMES[truth.sign]} ("{truth.phrase}")'
     if (step.left, step.right) == (truth.left, truth.right):
         return "has the right idea but a slip in its calculation"
     taken, told = (step.left, truth.left) if step.left != truth.left else (step.right, truth.right)

@@ -1,0 +1,279 @@
+"""What LangGraph Studio does, done through `langgraph-sdk` against the real `langgraph dev` with every method and toy models.
+
+The page of Studio is hosted elsewhere; it speaks to this same interface: lists, schemas, drawings, runs, pauses, edits, history, forks.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import server as model_server
+
+from symposia import registry
+
+pytest.importorskip("langgraph_api", reason="`langgraph dev` is not installed (the extra `studio`)")
+sdk = pytest.importorskip("langgraph_sdk", reason="langgraph-sdk is not installed (the extra `test`)")
+
+ROOT = Path(__file__).resolve().parent.parent
+QUESTION = "Lena has 12 marbles. She finds 7 more marbles. How many marbles does Lena have now?"
+OTHER = "Omar has 45 stamps. He gives 18 stamps to Priya. How many stamps does Omar have left?"
+# One solver is always right, one never: their answers differ, so with a threshold of 1 the problem is hard, whatever the scores.
+HARD = {
+    **{"k": 2, "max_rounds": 1, "seed": 7, "calib_mean": 2, "confidence_threshold": 1},
+    "roles": {"solver": ["toy/default?error=0", "toy/default?error=1"]},
+}
+ONE_ROUND = ["solve", "extract", "score", "aggregate", "classify"]
+PATH = ["intake", *ONE_ROUND, "review", "refine", *ONE_ROUND[1:], "finish"]
+
+BAD: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {  # parameters, input, what the error must say
+    "kind": ({"k": "many"}, {"question": "x"}, ["k", "valid integer", "many"]),
+    "range": ({"calib_mean": 3}, {"question": "x"}, ["calib_mean", "less than or equal to 2"]),
+    "sampling": ({"sampling": {"solver": {"temprature": 1}}}, {"question": "x"}, ["temprature"]),
+    "prompt": ({"prompts": {"solver": "Do {it}"}}, {"question": "x"}, ["{it}", "{question}"]),
+    "model": ({"model": "absent", "k": 1}, {"question": "x"}, ["ModelNotFound", "absent"]),
+    "blank": ({}, {"question": "  "}, ["question is empty", "chat message"]),
+    "nothing": ({}, {}, ["question is empty"]),
+    "empty chat": ({}, {"messages": [{"role": "user", "content": ""}]}, ["question is empty"]),
+    "list": ({}, {"question": ["a", "b"]}, ["question is no text but list"]),
+    "task": ({}, {"question": "x", "task": "nmber"}, ["nmber", "did you mean 'number'"]),
+}
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[str]:
+    """Address of an OpenAI-compatible server whose answers are equal only for who can do algebra."""
+    with model_server.spawned(seed=1, answers=["x+1", "1+x", "\\frac{1}{2}", "0.5"], models=["test"], strict_models=True) as spawned:
+        yield spawned.url
+
+
+@pytest.fixture(scope="module")
+def studio(models: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A client of `langgraph dev`, which is started in a folder of its own, since it writes there."""
+    folder = tmp_path_factory.mktemp("studio")
+    command = Path(sys.executable).parent / "langgraph"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SYMPOSIA_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_"))}
+    own = {"SYMPOSIA_API_BASE": models, "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
+    where = ["--config", str(ROOT / "langgraph.json"), "--host", "127.0.0.1", "--port", str(port)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [str(command), "dev", "--no-browser", "--no-reload", "--n-jobs-per-worker", "8", *where],
+            cwd=folder,
+            env={**kept, **own},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_up(process, f"http://127.0.0.1:{port}/ok", folder / "log")
+        with sdk.get_sync_client(url=f"http://127.0.0.1:{port}") as client:
+            yield client
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    for _ in range(1200):
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    pytest.fail(f"langgraph dev did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+@pytest.fixture(scope="module")
+def assistants(studio: Any) -> dict[str, str]:
+    """Ids of the server's own assistants, by method."""
+    return {a["graph_id"]: a["assistant_id"] for a in studio.assistants.search(limit=1000, metadata={"created_by": "system"})}
+
+
+@pytest.fixture(scope="module")
+def hard(studio: Any) -> str:
+    """An assistant: MAgICoRe with other settings."""
+    return str(studio.assistants.create("magicore", context=HARD, name="hard problems")["assistant_id"])
+
+
+def thread(studio: Any) -> str:
+    return str(studio.threads.create()["thread_id"])
+
+
+def params(studio: Any, thread_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = studio.threads.get_state(thread_id)["values"]["params"]
+    return found
+
+
+def test_every_method_is_an_assistant(assistants: dict[str, str]) -> None:
+    assert sorted(assistants) == list(registry.names())
+
+
+@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("xray", [False, True], ids=["flat", "xray"])
+def test_the_drawing_is_the_graph(studio: Any, assistants: dict[str, str], name: str, xray: bool) -> None:
+    drawn = studio.assistants.get_graph(assistants[name], xray=xray)
+    ours = registry.load(name).module.graph.get_graph(xray=xray)
+    assert {node["id"] for node in drawn["nodes"]} == set(ours.nodes)
+    edges = {(edge["source"], edge["target"], edge.get("conditional", False)) for edge in drawn["edges"]}
+    assert edges == {(edge.source, edge.target, edge.conditional) for edge in ours.edges}
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_the_question_is_a_form_and_parameters_are_settings(studio: Any, assistants: dict[str, str], name: str) -> None:
+    schemas = studio.assistants.get_schemas(assistants[name])
+    assert all(schemas[f"{kind}_schema"] for kind in ("input", "output", "state", "config", "context"))
+    form = schemas["input_schema"]
+    assert list(form["properties"]) == ["question", "task", "messages"]
+    assert form["properties"]["question"]["type"] == "string"
+    assert all(field["title"] and field["description"] for field in form["properties"].values())
+    assert not form.get("required"), "a form asks for the question alone, a chat for messages alone"
+    settings = schemas["context_schema"]["properties"]
+    fields = registry.load(name).params.model_fields
+    assert list(settings) == list(fields)
+    for key, setting in settings.items():
+        assert setting["title"]
+        assert setting["description"], key
+        assert "default" in setting, key
+    loaded = registry.load(name).params()
+    assert settings["prompts"]["default"] == loaded.prompts
+    assert settings["sampling"]["default"] == loaded.model_dump()["sampling"]
+    assert schemas["output_schema"]["properties"].keys() >= {"answer", "stop_reason", "messages"}
+
+
+def test_an_assistant_runs_and_streams(studio: Any, hard: str) -> None:
+    updates: list[str] = []
+    values: list[dict[str, Any]] = []
+    said: list[str] = []
+    modes = ["updates", "values", "messages", "custom"]
+    for event in studio.runs.stream(thread(studio), hard, input={"question": QUESTION}, stream_mode=modes):
+        assert event.event != "error", event.data
+        if event.event == "updates":
+            updates += event.data
+        elif event.event == "values":
+            values.append(event.data)
+        elif event.event == "messages/complete":
+            said += [message["content"] for message in event.data]
+    assert updates == PATH
+    assert [len(v["chains"]) for v in values] == sorted(len(v["chains"]) for v in values)
+    last = values[-1]
+    assert last["history"][0]["is_hard"]
+    assert len(last["chains"]) == 2
+    assert {**last["params"], **HARD} == last["params"]
+    assert last["stop_reason"] in ("easy", "max_rounds")
+    assert said == [last["answer"]]
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_every_method_answers_with_its_own_assistant(studio: Any, assistants: dict[str, str], name: str) -> None:
+    context = {"model": "toy/default?error=0&check=1", "seed": 3, **({"k": 3} if "k" in registry.load(name).params.model_fields else {})}
+    values = studio.runs.wait(thread(studio), assistants[name], input={"question": QUESTION, "task": "number"}, context=context)
+    assert values["answer"] == 19
+
+
+def test_a_chat_asks_its_last_message_turn_by_turn(studio: Any, hard: str) -> None:
+    talk = thread(studio)
+    counts = []
+    for question, right in ((QUESTION, "19"), (OTHER, "27"), (QUESTION, "19")):
+        values = studio.runs.wait(talk, hard, input={"messages": [{"role": "user", "content": question}]})
+        assert values["question"] == question
+        assert right in values["answers"][0]
+        assert values["messages"][-2]["content"] == question
+        assert values["messages"][-1]["type"] == "ai"
+        assert values["messages"][-1]["content"] == str(values["answer"])
+        counts.append((len(values["chains"]), len(values["history"]), len(values["messages"])))
+    assert counts == [(2, 2, 2), (2, 2, 4), (2, 2, 6)]
+
+
+def test_pause_look_edit_resume_history_and_fork(studio: Any, hard: str) -> None:
+    place = thread(studio)
+    studio.runs.wait(place, hard, input={"question": QUESTION}, interrupt_before=["review"])
+    paused = studio.threads.get_state(place)
+    assert paused["next"] == ["review"]
+    assert paused["values"]["history"][0]["is_hard"]
+    assert paused["values"]["feedback"] == []
+    # The router reads the edited parameters: without a round left it goes to the end.
+    studio.threads.update_state(place, {"params": {**params(studio, place), "max_rounds": 0}})
+    assert studio.threads.get_state(place)["next"] == ["finish"]
+    studio.threads.update_state(place, {"params": {**params(studio, place), "max_rounds": 1}})
+    assert studio.threads.get_state(place)["next"] == ["review"]
+    done = studio.runs.wait(place, hard, input=None)
+    assert len(done["feedback"]) == 1
+    assert len(done["chains"]) == 2
+    assert done["chains"][0] == paused["values"]["chains"][0]
+    assert studio.threads.get_state(place)["next"] == []
+
+    past = studio.threads.get_history(place, limit=100)
+    nodes = [node for state in reversed(past) if state["metadata"]["source"] != "update" for node in state["next"]]
+    assert nodes == ["__start__", *PATH]
+    assert sum(state["metadata"]["source"] == "update" for state in past) == 2
+    before = next(state for state in reversed(past) if state["next"] == ["classify"])
+
+    again = studio.runs.wait(place, hard, input=None, checkpoint=before["checkpoint"])
+    assert len(again["chains"]) == 2
+    assert again["chains"][0] == done["chains"][0]
+    changed = {**before["values"]["params"], "max_rounds": 0}
+    fork = studio.threads.update_state(place, {"params": changed}, checkpoint=before["checkpoint"])
+    forked = studio.runs.wait(place, hard, input=None, checkpoint=fork["checkpoint"])
+    assert forked["stop_reason"] == "max_rounds"
+    assert (len(forked["chains"]), forked["feedback"]) == (1, [])
+
+
+def test_step_by_step_equals_a_run_in_one_go(studio: Any, hard: str) -> None:
+    context = {**HARD, "max_rounds": 0}
+    whole = studio.runs.wait(thread(studio), hard, input={"question": QUESTION}, context=context)
+    stepped = thread(studio)
+    seen: list[list[str]] = []
+    pending: dict[str, str] | None = {"question": QUESTION}
+    while not seen or seen[-1]:
+        values = studio.runs.wait(stepped, hard, input=pending, context=context, interrupt_before=["solve", "score", "finish"])
+        seen.append(studio.threads.get_state(stepped)["next"])
+        pending = None
+    assert seen == [["solve"], ["score"], ["finish"], []]
+    assert {**values, "messages": 0} == {**whole, "messages": 0}
+
+
+def test_a_served_model_and_symbolic_answers_do_not_block_the_server(studio: Any, assistants: dict[str, str]) -> None:
+    context = {"model": "test", "k": 12}
+    run = {"input": {"question": "Which?", "task": "math"}, "context": context}
+    values = studio.runs.wait(thread(studio), assistants["self_consistency"], **run)
+    assert len(values["answers"][0]) == 12
+    assert len(set(values["answers"][0])) == 2
+
+
+@pytest.fixture(scope="module")
+def failures(studio: Any) -> dict[str, tuple[str, str]]:
+    """Status of the thread and text of the error of each bad run; they run side by side."""
+    started = {}
+    for name, (context, given, _) in BAD.items():
+        place = thread(studio)
+        started[name] = place, studio.runs.create(place, "magicore", input=given, context=context)["run_id"]
+    for place, run in started.values():
+        studio.runs.join(place, run)
+    ended = {name: studio.threads.get(place) for name, (place, _) in started.items()}
+    return {name: (end["status"], json.dumps(end["error"], ensure_ascii=False)) for name, end in ended.items()}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_error_says_what_is_wrong(failures: dict[str, tuple[str, str]], name: str) -> None:
+    status, text = failures[name]
+    assert status == "error"
+    assert all(part in text for part in BAD[name][2]), text
+    assert "internal error" not in text
