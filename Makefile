@@ -20,7 +20,7 @@ UV := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL 
 	--generate-hashes --no-emit-index-url $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint style types format dev studio lock wheel clean
+.PHONY: help demo test lint style types format generate dev studio lock wheel clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -50,10 +50,13 @@ types: $(VENV)/dev.stamp ## mypy strict over the five packages, and over bench
 	@ln -s $(foreach entry,$(wildcard symposia/*) $(PARTS),../../$(entry)) .typecheck/symposia/
 	$(BIN)/mypy .typecheck/symposia $(sort $(wildcard bench/*.py))
 
+generate: $(VENV)/dev.stamp ## langgraph.json and the README's table of methods, from the code
+	$(BIN)/python -m symposia.generate
+
 dev: $(VENV)/dev.stamp ## the environment with everything that tests and development need
 
 studio: $(VENV)/studio.stamp ## LangGraph's development server with every method
-	$(BIN)/langgraph dev --no-browser --host 127.0.0.1
+	LANGGRAPH_CLI_NO_ANALYTICS=1 $(BIN)/langgraph dev --no-browser --host 127.0.0.1
 
 lock: $(VENV)/lock.stamp ## resolve the locks again (UPGRADE=--upgrade for newer releases)
 	$(UV) --group build -o requirements/build.txt

@@ -65,12 +65,11 @@ def here() -> str:
     config = var_child_runnable_config.get() or {}
     task = _task_place(config)
     frames = FRAMES.get()
-    if task is not None:
-        if len(_nodes_of(config)) - 1 > len(frames):
-            raise PlaceError(
-                f"node {config['metadata']['langgraph_node']!r} runs in a subgraph whose place is not known",
-                remedy="build the subgraph with symposia.state.graph.StateGraph",
-            )
+    if task is not None and len(_nodes_of(config)) - 1 > len(frames):
+        raise PlaceError(
+            f"node {config['metadata']['langgraph_node']!r} runs in a subgraph whose place is not known",
+            remedy="build the subgraph with symposia.state.graph.StateGraph",
+        )
     place = "/".join((*frames, task) if task else frames) or "0.outside"
     return place + BRANCH.get()
 

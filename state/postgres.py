@@ -99,7 +99,7 @@ class PostgresStore(Store):
             for sql, rows in writes:
                 grouped.setdefault(sql, []).extend(rows)
         if ADD_BLOB in grouped:
-            grouped[ADD_BLOB] = list(sorted({tuple(row) for row in grouped[ADD_BLOB]}))  # noqa: C414
+            grouped[ADD_BLOB] = [*sorted({tuple(row) for row in grouped[ADD_BLOB]})]
         async with self._using, self._connection.pipeline(), self._connection.transaction():
             cursor = self._connection.cursor()
             for sql, rows in grouped.items():

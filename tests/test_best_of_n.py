@@ -60,6 +60,12 @@ async def test_inv01_the_final_text_is_a_candidate_unchanged(script, scores):
     assert out["chains"] == [poems]
 
 
+async def test_inv01_a_chat_shows_the_candidate_unchanged_beside_its_answer(script):
+    candidates = [solution(1), solution(2, note=" in other words,\n")]
+    out = await choose(script, candidates, [0.1, 0.2])
+    assert (out["answer"], out["messages"][-1].content) == (2.0, candidates[1])
+
+
 async def test_inv02_its_score_is_the_maximum(script):
     rng = random.Random(2)
     for _ in range(5):

@@ -107,15 +107,15 @@ def test_without_graphviz_the_remedy_is_named(tmp_path: Path, monkeypatch: pytes
         draw_method("magicore", tmp_path / "graph.svg")
 
 
-def step(ran: str, calls: int = 0, source: str = "loop", **read: Any) -> dict[str, Any]:
+def step(ran: str, calls: int = 0, source: str = "loop", read: dict[str, Any] | None = None) -> dict[str, Any]:
     """A step as `run_record` has it, with what its path needs."""
     why = [{"node": ran, "router": "route", "read": read, "goto": []}] if read else []
     return {"source": source, "ran": [ran] if ran else [], "why": why, "calls": [{"calls": 1}] * calls, "wrote": {}}
 
 
 def test_a_path_is_cut_where_it_comes_back() -> None:
-    steps = [step("solve", 8), step("check", 1, **{"history[-1].is_hard": True, "round": 0}), step("refine", 2)]
-    steps += [step("", source="update"), step("check", 1, is_hard=False, was_seen=True), step("finish")]
+    steps = [step("solve", 8), step("check", 1, read={"history[-1].is_hard": True, "round": 0}), step("refine", 2)]
+    steps += [step("", source="update"), step("check", 1, read={"is_hard": False, "was_seen": True}), step("finish")]
     assert [len(lap) for lap in laps(steps)] == [4, 2]
     assert path_picture({"steps": steps}) == (
         "solve x8 -> check [hard] -> refine x2 -> (edited)\nround 1: check [not hard, was seen] -> finish"

@@ -108,7 +108,7 @@ def after(node: str, occurrence: int = 0) -> int:
     return [i + 1 for i, name in enumerate(STEPS) if name == node][occurrence]
 
 
-# -- forks of MAgICoRe ---------------------------------------------------------------------------------------------------------------------------
+# -- forks of MAgICoRe ----------------------------------------
 
 
 async def test_a_fork_without_a_change_calls_nothing_and_ends_alike(magic, store):
@@ -264,7 +264,7 @@ async def test_a_fork_that_cannot_be_is_said_before_anything_is_called(magic, sq
     assert magic.calls == ALL
 
 
-# -- small methods ---------------------------------------------------------------------------------------------------------------------------------
+# -- small methods ----------------------------------------
 
 
 class Params(BaseParams):
@@ -381,7 +381,7 @@ async def test_a_node_that_repeats_takes_its_own_samples_after_an_edit(script, s
     assert shorter.calls["live"] == 1, "the rounds after the edit are the parent's, and one more"
 
 
-# -- a person's answer -------------------------------------------------------------------------------------------------------------------------------
+# -- a person's answer ----------------------------------------
 
 
 async def consult(state: State) -> dict[str, Any]:
@@ -405,7 +405,7 @@ async def test_a_person_is_asked_once_and_the_call_before_the_question_is_not_bo
         "ask": {"place": "2.consult.n1", "question": "go on?", "draft": "text 1"},
     }
     assert (await runs.replay(store, run.run_id))[0]["identical"], "also while it waits"
-    with pytest.raises(BadInput, match="waits for an answer to .*go on"):
+    with pytest.raises(BadInput, match=r"waits for an answer to .*go on"):
         await runs.resume(store, run.run_id)
     done = await runs.resume(store, run.run_id, answer={"verdict": ["yes", "ä"]}, answered=True)
     assert (done.status, live(done), script.calls) == ("ok", (1, 1), 2)
@@ -511,7 +511,7 @@ async def test_a_question_in_a_fan_and_in_a_subgraph(script, sqlite, method):
     assert [part[1] for part in await said(sqlite, run.run_id)] == [0, 1]
 
 
-# -- pauses ---------------------------------------------------------------------------------------------------------------------------------------
+# -- pauses ----------------------------------------
 
 
 @pytest.mark.parametrize("checkpoints", ["none", "each"])
@@ -569,7 +569,7 @@ async def test_a_fork_of_a_run_that_was_edited_at_a_pause(magic, sqlite):
     assert (await states(sqlite, child.run_id))[7]["chains"][0][0].startswith("Step 1: mine.")
 
 
-# -- replay finds the first difference -------------------------------------------------------------------------------------------------------------
+# -- replay finds the first difference ----------------------------------------
 
 
 async def test_a_router_that_stops_too_early_is_named(magic, sqlite, altered):
@@ -667,7 +667,7 @@ async def test_a_subgraph_called_again_and_again_does_not_disturb_the_steps(scri
     assert report["checkpoints"] == len(frames)
 
 
-# -- crashes --------------------------------------------------------------------------------------------------------------------------------------
+# -- crashes ----------------------------------------
 
 
 # LiteLLM makes the coroutine of a call a moment before it awaits it; a cancellation may come in between.

@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import pytest
 
-from symposia.state.errors import EndpointDown, NotRecorded, PlaceError, StoreError, Stopped, from_record
+from symposia.state.errors import EndpointDown, NotRecorded, PlaceError, Stopped, StoreError, from_record
 from symposia.state.journal import Failed, Outcome, Parent, Run, current, effect, now, opened, seed_at
 from symposia.state.packing import request_digest
 from symposia.state.place import fan
@@ -34,7 +33,7 @@ async def again(run: Run, **options: Any) -> Run:
     return Run(run.id, run.store, entries, **options)
 
 
-# -- done once, committed before use ---------------------------------------------------------------------------------------------------------
+# -- done once, committed before use ----------------------------------------
 
 
 async def test_a_recorded_effect_is_read_and_nothing_is_done(store):
@@ -104,10 +103,7 @@ async def test_nothing_is_delivered_before_it_is_committed(sqlite):
 
 
 class Failing(SqliteStore):
-    """A store whose disk is full from the third commit of an entry on."""
-
-    async def read(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return await super().read(sql, args)
+    """A store whose commits fail from the third entry on."""
 
     def write(self, writes: list[Write]) -> "asyncio.Future[None]":
         if any("INTO entries" in sql for sql, _ in writes):
@@ -156,7 +152,7 @@ async def test_a_limiters_slot_is_held_until_the_commit(sqlite):
     assert slots.active == 0
 
 
-# -- failures --------------------------------------------------------------------------------------------------------------------------------
+# -- failures ----------------------------------------
 
 
 async def test_a_failure_is_recorded_and_raised_again_the_same(store):
@@ -213,7 +209,7 @@ async def test_a_cancelled_effect_is_not_recorded_and_is_no_longer_in_flight(sql
     assert (run.in_flight, await sqlite.entries("r")) == (0, [])
 
 
-# -- strict, stopped ---------------------------------------------------------------------------------------------------------------------------
+# -- strict, stopped ----------------------------------------
 
 
 async def test_a_strict_run_does_nothing_and_names_the_request():
@@ -277,7 +273,7 @@ async def test_what_waits_for_a_slot_when_the_run_is_stopped_is_not_begun():
     assert (run.in_flight, slots.active) == (0, 0)
 
 
-# -- the clock, seeds, places --------------------------------------------------------------------------------------------------------------------
+# -- the clock, seeds, places ----------------------------------------
 
 
 async def test_the_clock_is_an_effect(store):
@@ -362,7 +358,7 @@ async def test_a_run_is_open_only_within_its_block():
         current()
 
 
-# -- a fork's look into its parent -----------------------------------------------------------------------------------------------------------------
+# -- a fork's look into its parent ----------------------------------------
 
 
 def entry(place: str, value: Any, seq: int, request: Any = None) -> Entry:

@@ -82,7 +82,7 @@ async def places(graph: Any, world: World) -> list[str]:
     return found
 
 
-# -- inside a node --------------------------------------------------------------------------------------------------------------------------
+# -- inside a node ----------------------------------------
 
 
 async def test_the_effects_of_a_node_are_counted(world):
@@ -165,7 +165,7 @@ async def test_an_effect_needs_a_run_and_a_place_outside_a_graph_is_said(world):
         assert here() == "0.outside"
 
 
-# -- between nodes --------------------------------------------------------------------------------------------------------------------------
+# -- between nodes ----------------------------------------
 
 
 async def test_a_loop_has_a_step_for_every_round(world):
@@ -235,7 +235,7 @@ async def test_a_second_attempt_has_a_place_of_its_own(world):
     assert (await execute(one_node(node, retry_policy=policy).compile(), run.live))[0] == out
 
 
-# -- subgraphs ------------------------------------------------------------------------------------------------------------------------------
+# -- subgraphs ----------------------------------------
 
 
 def leaf(world: World) -> Any:
@@ -427,7 +427,7 @@ async def test_a_course_that_differs_from_the_record_is_noticed(world):
         await execute(graph, run.live)
 
 
-# -- spelling -------------------------------------------------------------------------------------------------------------------------------
+# -- spelling ----------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,59 @@
+"""Make the README's pictures again: MAgICoRe's graph, and one of its runs as `symposia show` prints it.
+
+    python bench/pictures.py [FOLDER]
+
+The run is on the toy models with seed 0: the first bundled problem that was hard and wrong before it was refined, and right after.
+"""
+
+import asyncio
+import io
+import json
+import re
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from rich.console import Console
+
+from symposia import runs
+from symposia.draw import draw_method
+from symposia.show import show_run
+from symposia.state.store import Store, open_store
+
+GIVEN = {"k": 8, "max_rounds": 2, "seed": 0}
+
+
+async def turned(store: Store) -> str:
+    """The id of a run that refinement turned from wrong to right."""
+    for line in (files("symposia.items") / "arithmetic.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        record = runs.new_record(
+            "magicore", GIVEN, {"question": row["question"], "task": "number"}, reference=row["answer"], checkpoints="none"
+        )
+        result = await runs.start(store, record)
+        _, execution = await runs.replay(store, result.run_id)
+        first = execution.values["history"][0]
+        if first["is_hard"] and first["majority"] != row["answer"] and result.answer == row["answer"]:
+            return result.run_id
+    raise SystemExit("no problem was turned from wrong to right")
+
+
+async def shown() -> str:
+    """That run as SVG, without the fonts that its style would fetch."""
+    page = Console(record=True, file=io.StringIO(), width=118, markup=False, highlight=False)
+    async with open_store(":memory:") as store:
+        await show_run(store, await turned(store), console=page)
+    svg = page.export_svg(title="symposia show RUN")
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Write the pictures."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "notebooks/pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_method("magicore", folder / "magicore.svg")
+    (folder / "show.svg").write_text(asyncio.run(shown()))
+
+
+if __name__ == "__main__":
+    main()
