@@ -31,9 +31,9 @@ async def turned(store: Store) -> str:
             "magicore", GIVEN, {"question": row["question"], "task": "number"}, reference=row["answer"], checkpoints="none"
         )
         result = await runs.start(store, record)
-        _, execution = await runs.replay(store, result.run_id)
-        first = execution.values["history"][0]
-        if first["is_hard"] and first["majority"] != row["answer"] and result.answer == row["answer"]:
+        _, execution = await runs.replay(store, result.run_id, keep=True)
+        led = next(m.values["answer"] for m in execution.moments if m.ran == ["aggregate"])
+        if led != row["answer"] and result.answer == row["answer"]:
             return result.run_id
     raise SystemExit("no problem was turned from wrong to right")
 

@@ -75,9 +75,9 @@ def _toys(module: ModuleType) -> Any:
 def route(model: str) -> dict[str, Any]:
     """What LiteLLM is told about a model: its full name, and for an OpenAI-compatible address that address and its key."""
     base = settings().api_base
-    known = "/" in model and model.split("/", 1)[0] in _providers()
-    if model.startswith(_OPEN_ADDRESSES) or (base and not known):
-        name = model if model.startswith(_OPEN_ADDRESSES) else f"hosted_vllm/{model}"
+    open_address = model.startswith(_OPEN_ADDRESSES)
+    if open_address or (base and not ("/" in model and model.split("/", 1)[0] in _providers())):
+        name = model if open_address else f"hosted_vllm/{model}"
         key = {"api_key": settings().api_key} if settings().api_key else {}
         return {"model": name, **({"api_base": base} if base else {}), **key}
     return {"model": model}
