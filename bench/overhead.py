@@ -7,7 +7,8 @@ Forms, alternated, each printed as the median CPU in ms per call over the pairs,
 - `aiohttp`: the request alone, on a pooled session;
 - `litellm`: bare `litellm.acompletion` of `hosted_vllm/`;
 - `effect`: our `complete` with journal and ledger in SQLite, outside of a graph's nodes, gathered;
-- `magicore`: whole MAgICoRe runs (k = 8, two rounds; scores by a rule of the server), everything included, per model call.
+- `magicore`: whole MAgICoRe runs (k = 8, two rounds; scores by a rule of the server), everything included, per model call;
+- both again through the provider of `tools/compatible.py`, as a bare name at `--api-base` goes.
 
 All forms send the prompts that a MAgICoRe run sends, since what a call costs depends on its length;
 then `symposia --help` and `import symposia` as processes, and one self-consistency run of one sample against one bare call, warm.
@@ -42,7 +43,7 @@ from symposia.tools.providers import litellm, price
 from symposia.tools.settings import configure
 
 QUESTION = "A baker fills 4 trays with 6 rolls each and sells 9 rolls. How many rolls are left? "
-MODEL = "hosted_vllm/test-model"
+MODEL, OWN = "hosted_vllm/test-model", "test-model"
 PROMPTS: list[list[dict[str, Any]]] = []
 """The messages of one MAgICoRe run, call by call."""
 
@@ -73,17 +74,17 @@ async def bare_litellm(url: str, calls: int, in_flight: int) -> int:
     return calls
 
 
-async def journaled(store: Store, calls: int) -> int:
+async def journaled(store: Store, model: str, calls: int) -> int:
     """Our call, journal and ledger included."""
     async with opened(Run(f"bench{time.monotonic_ns()}", store)):
         asked = [PROMPTS[i % len(PROMPTS)] for i in range(calls)]
-        await fan([partial(complete, "solver", MODEL, messages, sampling={"temperature": 0.8}) for messages in asked])
+        await fan([partial(complete, "solver", model, messages, sampling={"temperature": 0.8}) for messages in asked])
     return calls
 
 
-async def magicore(store: Store, calls: int) -> int:
+async def magicore(store: Store, model: str, calls: int) -> int:
     """Whole MAgICoRe runs, as many as need about so many calls, at once."""
-    given = {"model": MODEL, "k": 8, "max_rounds": 2, "calib_mean": 2.0, "confidence_threshold": 1.0, "max_reasks": 0}
+    given = {"model": model, "k": 8, "max_rounds": 2, "calib_mean": 2.0, "confidence_threshold": 1.0, "max_reasks": 0}
     records = [runs.new_record("magicore", given, {"question": QUESTION + str(i)}, checkpoints="none") for i in range(max(1, calls // 88))]
     results = await asyncio.gather(*(runs.start(store, record) for record in records))
     if not PROMPTS:
@@ -108,10 +109,12 @@ async def side_by_side(options: argparse.Namespace, url: str, folder: str) -> di
         forms: dict[str, Callable[[], Awaitable[int]]] = {
             "aiohttp": partial(bare_http, url, options.calls, options.in_flight),
             "litellm": partial(bare_litellm, url, options.calls, options.in_flight),
-            "effect": partial(journaled, store, options.calls),
-            "magicore": partial(magicore, store, options.calls),
+            "effect": partial(journaled, store, MODEL, options.calls),
+            "magicore": partial(magicore, store, MODEL, options.calls),
+            "effect, own provider": partial(journaled, store, OWN, options.calls),
+            "magicore, own provider": partial(magicore, store, OWN, options.calls),
         }
-        await magicore(store, 1)
+        await magicore(store, MODEL, 1)
         for form in forms.values():
             await form()
         gc.freeze()

@@ -342,7 +342,7 @@ async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | 
     entries = [e for e in entries if e not in failures]
     await store.go_on(record["run_id"])
     await store.drop_steps(record["run_id"])
-    run = Run(record["run_id"], store, entries, parent=await _parent(store, record))
+    run = Run(record["run_id"], store, entries, parent=await _parent(store, record, entries))
     run.artefact = await _artefact(store, record)
     if on_open:
         on_open(run)
@@ -512,9 +512,16 @@ def _params_at(record: Mapping[str, Any], at: int) -> dict[str, Any]:
     return found
 
 
-async def _parent(store: Store, record: Mapping[str, Any]) -> Parent | None:
+async def _parent(store: Store, record: Mapping[str, Any], own: Sequence[Entry]) -> Parent | None:
+    """What a fork may take from its parent: the entries it has not taken already, before it was interrupted."""
     origin = record["parent"]
-    return Parent(await store.entries(origin["run"]), origin["at"], origin["shifted"]) if origin else None
+    if not origin:
+        return None
+    parent = Parent(await store.entries(origin["run"]), origin["at"], origin["shifted"])
+    for entry in own:
+        if entry.copied:
+            parent.take(entry.place, entry.digest)
+    return parent
 
 
 async def _artefact(store: Store, record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from symposia import registry, runs
 from symposia.params import make_params
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, ModelNotFound
+from symposia.state.journal import Run
 from symposia.tools.settings import configure
 
 METHODS = registry.names()
@@ -58,6 +59,19 @@ def item(name):
     return runs.row_input(loaded, json.loads(lines[1]))[0]
 
 
+def found(pattern, text):
+    """The group of a pattern that has to be there."""
+    match = re.search(pattern, text)
+    assert match is not None, f"no {pattern} in {text[:200]}"
+    return match[1]
+
+
+def error_of(result):
+    """The error that a run has to have ended with."""
+    assert result.error is not None
+    return result.error
+
+
 def worst(script):
     """The script's answer that keeps every loop going: a new text at each call, low scores, no approval."""
     number = itertools.count(1)
@@ -65,7 +79,7 @@ def worst(script):
     def answer(node, messages):
         prompt, n = messages[-1]["content"], next(number)
         if '"SCORES: x1' in prompt:
-            steps = int(re.search(r"each of the (\d+) steps", prompt)[1])
+            steps = int(found(r"each of the (\d+) steps", prompt))
             return f"Thought {n}.\nSCORES: {', '.join(['0.3'] * steps)}"
         if '"SCORE: x"' in prompt:
             return f"Thought {n}.\nSCORE: 0.2"
@@ -104,7 +118,7 @@ def test_the_file_has_its_parts_and_its_name(name):
 @every
 def test_the_paper_is_cited(name):
     loaded = registry.load(name)
-    text = loaded.module.__doc__
+    text = loaded.module.__doc__ or ""
     links = re.findall(r"https://arxiv\.org/abs/(\d{4}\.\d{4,5})", text)
     assert links, f"graphs/{name}.py links no paper"
     assert links[0] == loaded.method.arxiv
@@ -114,7 +128,7 @@ def test_the_paper_is_cited(name):
 
 def sketched(text):
     """Edges of the Mermaid sketch: (source, target, conditional)."""
-    lines = re.search(r"```mermaid\n(.*?)```", text, re.DOTALL)[1].strip().splitlines()
+    lines = found(r"(?s)```mermaid\n(.*?)```", text).strip().splitlines()
     assert lines[0] == "graph LR"
     edges = set()
     for line in lines[1:]:
@@ -361,7 +375,8 @@ async def test_a_stopped_run_goes_on_and_buys_nothing_twice(name, seed, sqlite):
     whole = await runs.start(store, record_of(name, seed=5))
     total = whole.calls["live"]
     cut = random.Random(f"{name} {seed}").randrange(total)
-    opened, heard = [], itertools.count(1)
+    heard = itertools.count(1)
+    opened: list[Run] = []
 
     def listen(event):
         if event["type"] == "effect" and next(heard) > cut:
@@ -372,7 +387,7 @@ async def test_a_stopped_run_goes_on_and_buys_nothing_twice(name, seed, sqlite):
     assert first.status == "stopped" or first.calls["live"] == total
     result = first
     if first.status == "stopped":
-        assert first.error["name"] == "Stopped"
+        assert error_of(first)["name"] == "Stopped"
         result = await runs.resume(store, first.run_id)
         assert result.calls["replayed"] == first.calls["live"]
         assert first.calls["live"] + result.calls["live"] == total
@@ -391,12 +406,13 @@ async def test_a_run_can_pause_before_every_node(name, checkpoints, sqlite):
     result = await runs.start(sqlite, record_of(name, seed=5, pause_before=nodes, checkpoints=checkpoints))
     waited = []
     while result.status == "paused":
-        waited.append(result.waiting)
+        assert result.waiting is not None
+        waited.append(result.waiting["next"])
         assert len(waited) < 100
         result = await runs.resume(sqlite, result.run_id)
     assert (result.status, result.answer, result.stop_reason) == (whole.status, whole.answer, whole.stop_reason)
     steps = [s for s in await sqlite.steps(whole.run_id) if s.next and s.step >= 0]
-    assert [w["next"] for w in waited] == [s.next for s in steps]
+    assert waited == [s.next for s in steps]
     entries = await sqlite.entries(result.run_id)
     assert sum(e.usage.calls for e in entries) == whole.calls["live"]
     assert (await runs.replay(sqlite, result.run_id))[0]["identical"]
@@ -445,9 +461,9 @@ async def test_an_empty_question_is_bad_input(name, inputs, script):
 async def test_when_all_samples_fail_the_run_fails_by_name(name, use_n, sqlite):
     result = await runs.start(sqlite, record_of(name, model="nobody/has-this", use_n=use_n))
     assert (result.status, result.answer, result.stop_reason) == ("failed", None, None)
-    assert result.error["name"] == ModelNotFound.__name__
-    assert result.error["remedy"]
-    assert result.error["node"]
+    assert error_of(result)["name"] == ModelNotFound.__name__
+    assert error_of(result)["remedy"]
+    assert error_of(result)["node"]
     report, _ = await runs.replay(sqlite, result.run_id)
     assert report["identical"], report["first_divergence"]
 
@@ -464,7 +480,7 @@ async def test_a_failed_run_goes_on_when_the_fault_is_gone(name, script, sqlite)
     finally:
         configure(attempts=before.attempts)
     assert failed.status == "failed"
-    assert failed.error["name"] == "EndpointDown"
+    assert error_of(failed)["name"] == "EndpointDown"
     worst(script)
     result = await runs.resume(sqlite, failed.run_id)
     assert (result.status, result.error) == ("ok", None)

@@ -2,11 +2,11 @@
 
 import asyncio
 import gc
-import json
 import os
-import subprocess
+import random
+import signal
 import sys
-import textwrap
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,8 +29,8 @@ from symposia.state.base import BaseParams, BaseState, Method, Question, Samplin
 from symposia.state.channels import grow
 from symposia.state.errors import BadInput, SymposiaError, UnknownName, from_record
 from symposia.state.graph import StateGraph
-from symposia.state.place import fan, step_of
-from symposia.state.store import Store
+from symposia.state.place import fan, here, step_of
+from symposia.state.store import Store, open_store
 from symposia.tools import settings as process
 from symposia.tools.llm import ask, prompt
 
@@ -701,87 +701,67 @@ async def test_a_cancelled_run_goes_on_where_it_was(magic, store):
     gc.collect()
 
 
-DRIVER = """
-import asyncio, json, os, random, signal, sys, time
-from symposia import runs
-from symposia.registry import load as load_method
-from symposia.state.journal import RUN
-from symposia.state.place import here
-from symposia.state.store import open_store
-from symposia.tools.providers import litellm as load
+def work(path: str, run_id: str) -> None:
+    """Go on with a run, in a process of its own."""
 
-litellm = load()
-path, log = sys.argv[1], os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    async def go() -> None:
+        async with open_store(path) as store:
+            await runs.resume(store, run_id)
 
-class Logging(litellm.CustomLLM):
-    async def acompletion(self, *args, **options):
-        if RUN.get():
-            os.write(log, (here() + "\\n").encode())
-        text = options["messages"][-1]["content"]
-        await asyncio.sleep(0.02)
-        reply, unique = options["model_response"], random.random()
-        said = f"SCORE: {unique}" if text.startswith("Judge") else f"Step 1: {unique}\\nStep 2: \\\\boxed{{{unique}}}"
-        said = f"SCORES: {unique}, 0.3" if text.startswith("Check each") else said
-        reply.choices = [litellm.Choices(index=0, finish_reason="stop", message=litellm.Message(role="assistant", content=said))]
-        return reply
-
-litellm.custom_provider_map.append({"provider": "logging", "custom_handler": Logging()})
-litellm.utils.custom_llm_setup()
-
-async def work(run_id):
-    async with open_store(path) as store:
-        await runs.resume(store, run_id)
-
-async def new():
-    async with open_store(path) as store:
-        given = {"k": 4, "max_rounds": 2, "model": "logging/any", "calib_mean": 2}
-        record = runs.new_record("magicore", given, {"question": "q"}, checkpoints="none")
-        await store.put_run(record)
-        return record["run_id"]
-
-async def look(run_id):
-    async with open_store(path) as store:
-        return [e.place for e in await store.entries(run_id) if e.kind == "llm"], (await store.run(run_id))["status"]
-
-async def finished(run_id):
-    async with open_store(path) as store:
-        return (await runs.replay(store, run_id))[0]
-
-load_method("magicore")
-asyncio.run(litellm.acompletion(model="logging/any", messages=[{"role": "user", "content": "Judge"}]))  # its first call imports much
-run_id, rounds, status = asyncio.run(new()), [], "started"
-while status != "ok":
-    pid = os.fork()
-    if pid == 0:
-        asyncio.run(work(run_id))
+    try:
+        asyncio.run(go())
+    finally:
         os._exit(0)
-    if len(rounds) < 4:
-        time.sleep(random.uniform(0.02, 0.25))
-        os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    held, status = asyncio.run(look(run_id))
-    with open(sys.argv[2]) as lines:
-        rounds.append({"held": held, "called": lines.read().split()})
-print(json.dumps({"rounds": rounds, "replay": asyncio.run(finished(run_id))}))
-"""
 
 
-def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(DRIVER), str(tmp_path / "store.db"), str(tmp_path / "calls")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ})
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout)
-    held: list[str] = []
-    called: list[str] = []
-    for one in found["rounds"]:
-        new = one["called"][len(called) :]
-        assert not set(new) & set(held), "what was committed is not called again"
-        assert set(held) <= set(one["held"])
-        assert len(one["called"]) - len(called) - (len(one["held"]) - len(held)) <= 2 * K, "lost: at most what was in flight"
-        held, called = one["held"], one["called"]
-    assert len(held) == len(set(held))
-    assert found["replay"]["identical"]
-    assert found["replay"]["calls"]["live"] == 0
+# A copy of this process needs none of its threads: what they would do is over.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_killed_run_goes_on_where_it_was(magic, tmp_path):
+    path, log = str(tmp_path / "store.db"), tmp_path / "calls"
+    answer = unlike(magic)
+
+    def logged(node: str, messages: list[dict[str, Any]]) -> str:
+        with log.open("a") as lines:
+            lines.write(here() + "\n")
+        return answer(node, messages)
+
+    async def new() -> str:
+        async with open_store(path) as store:
+            record = runs.new_record(
+                "magicore", {"k": K, "max_rounds": ROUNDS, "model": "script/any"}, {"question": "q"}, checkpoints="none"
+            )
+            await store.put_run(record)
+            return str(record["run_id"])
+
+    async def look() -> tuple[list[str], str, dict[str, Any]]:
+        async with open_store(path) as store:
+            entries = [e.place for e in await store.entries(run_id) if e.kind == "llm"]
+            return entries, (await store.run(run_id))["status"], (await runs.replay(store, run_id))[0]
+
+    magic.answer, magic.delay = logged, lambda: 0.02
+    run_id, held, called, status, kills = asyncio.run(new()), [], [], "started", 0
+    while status != "ok":
+        worker = os.fork()
+        if worker == 0:
+            work(path, run_id)
+        if kills < 4:
+            kills += 1
+            enough = len(called) + random.randint(1, 3 * K)
+            while not log.exists() or len(log.read_text().split()) < enough:
+                time.sleep(0.001)
+            time.sleep(random.random() * 0.04)
+            os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+        now, status, report = asyncio.run(look())
+        new_calls = log.read_text().split()[len(called) :]
+        assert not set(new_calls) & set(held), "what was committed is not called again"
+        assert set(held) <= set(now)
+        assert len(new_calls) - (len(now) - len(held)) <= 2 * K, "lost: at most what was in flight"
+        held, called = now, [*called, *new_calls]
+    assert kills == 4
+    assert len(held) == len(set(held)) == ALL
+    assert report["identical"]
+    assert report["calls"] == {"live": 0, "replayed": ALL}
 
 
 async def test_a_run_of_which_nothing_is_left_but_the_record_starts_anew(magic, sqlite):

@@ -14,6 +14,7 @@ from server import Server, hashed_score, logit
 from symposia.state.errors import BadInput, MissingKey, ModelError, ModelNotFound, NotRecorded, RequestRejected, UnknownName
 from symposia.state.journal import Run, opened
 from symposia.state.place import fan
+from symposia.tools import http as http_module
 from symposia.tools import served_reward
 from symposia.tools.limits import limiter
 from symposia.tools.retry import retry_after
@@ -139,7 +140,7 @@ async def test_scores_in_parallel_stand_at_their_own_index() -> None:
     async with Server(jitter_s=0.02) as server:
         calls = [partial(outcome, name(server, options="form=text"), "q", chain) for chain in chains]
         assert await one(partial(fan, calls)) == pytest.approx([hashed_score(f"q {chain}") for chain in chains], abs=1e-5)
-        assert len(served_reward._sessions) == 1
+        assert len(http_module._sessions) == 1
 
 
 @pytest.mark.parametrize("fault", ["429:0", "500", "503:0", "cut", "drop", "malformed", "html", "error_body"])
@@ -285,7 +286,7 @@ def test_every_loop_has_a_session_of_its_own_and_closes_it() -> None:
     for _ in range(3):
         asyncio.run(main())
         gc.collect()  # an open session would complain here, and warnings are errors
-        assert len(served_reward._sessions) == 0
+        assert len(http_module._sessions) == 0
 
 
 def test_an_address_is_read_with_its_options() -> None:

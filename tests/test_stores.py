@@ -7,28 +7,28 @@ import re
 import sqlite3
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
 import pytest
 from langgraph.graph import START
-from pydantic import Field
 
 import symposia
 from symposia import registry, runs
 from symposia.nodes.finish import conclude
 from symposia.nodes.intake import intake
-from symposia.state.base import BaseParams, BaseState, Method, Question, Sampling
+from symposia.state.base import BaseParams, BaseState, Method, Question
 from symposia.state.channels import grow
 from symposia.state.errors import StoreError, StoreLocked, StoreVersion, UnknownName
 from symposia.state.graph import StateGraph
+from symposia.state.journal import Outcome, effect
 from symposia.state.packing import request_digest
 from symposia.state.place import fan
 from symposia.state.postgres import PostgresStore
 from symposia.state.sqlite import SqliteStore
 from symposia.state.store import Entry, Step, Store, Usage, open_store
-from symposia.tools.llm import ask, prompt
 
 LONG = "Step 1: seventeen plus four is twenty-one. " * 30
 
@@ -242,13 +242,7 @@ def wordy(seed: int) -> Any:
     return text
 
 
-class DebateParams(BaseParams):
-    """Parameters of a debate-like method."""
-
-    agents: int = Field(8, ge=1)
-    max_rounds: int = Field(64, ge=0)
-    prompts: dict[str, str] = Field({"solver": "Problem: {question}\n\nWhat the others say:\n{others}\n\nYour view:"})
-    sampling: dict[str, Sampling] = Field({"solver": Sampling(temperature=1)})
+AGENTS, DEBATE_ROUNDS = 8, 64
 
 
 class DebateState(BaseState):
@@ -257,34 +251,42 @@ class DebateState(BaseState):
     said: Annotated[list[list[str]], grow]
 
 
-async def speak(state: DebateState) -> dict[str, Any]:
-    """Every agent reads what all the others said last."""
-    params, last = state["params"], state["said"][-1] if state["said"] else []
+def debate(script: Any) -> Any:
+    """Every agent reads what all the others said last; the calls are effects of the form that `tools.completion` gives them."""
 
-    async def one(i: int) -> str:
+    async def one(question: str, last: list[str], i: int) -> str:
         others = [part for j, text in enumerate(last) if j != i for part in (f"Agent {j}: ", text, "\n\n")]
-        return (await ask(params, "solver", prompt(params, "solver", question=state["question"], others=others)))["text"]
+        content = ["Problem: ", question, "\n\nWhat the others say:\n", *others, "\n\nYour view:"]
+        request = {"model": "script/any", "messages": [{"role": "user", "content": content}], "temperature": 0.8, "max_tokens": 1000}
 
-    return {"said": [await fan([lambda i=i: one(i) for i in range(params["agents"])])]}  # type: ignore[misc]
+        async def perform() -> Outcome:
+            text = script.take("speak", [{"content": "".join(content)}])
+            usage = Usage("solver", "script/any", calls=1, requests=1, prompt_tokens=2000, completion_tokens=250)
+            return Outcome({"choices": [{"text": text, "finish": "stop", "refusal": None}]}, usage)
 
+        return str((await effect("llm", request, perform))["choices"][0]["text"])
 
-def debate() -> Any:
-    graph = StateGraph(DebateState, DebateParams, input_schema=Question)
+    async def speak(state: DebateState) -> dict[str, Any]:
+        last = state["said"][-1] if state["said"] else []
+        return {"said": [await fan([partial(one, state["question"], last, i) for i in range(AGENTS)])]}
+
+    graph = StateGraph(DebateState, BaseParams, input_schema=Question)
     graph.add_node("intake", intake)
     graph.add_node("speak", speak)
     graph.add_node("finish", lambda state: conclude("done", "max_rounds"))
     graph.add_edge(START, "intake")
     graph.add_edge("intake", "speak")
-    graph.add_conditional_edges("speak", lambda s: "speak" if len(s["said"]) < s["params"]["max_rounds"] else "finish", ["speak", "finish"])
+    graph.add_conditional_edges("speak", lambda s: "speak" if len(s["said"]) < DEBATE_ROUNDS else "finish", ["speak", "finish"])
     return graph
 
 
 @pytest.fixture
-def debating(monkeypatch):
+def debating(monkeypatch, script):
     """The debate as a method."""
     module: Any = type(sys)("symposia.graphs.debating")
-    module.METHOD = Method("debating", "", "0000.00000", 2026, "test", ("solver",), "agents * max_rounds")
-    module.Params, module.build, module.graph = DebateParams, debate, debate().compile()
+    module.METHOD = Method("debating", "", "0000.00000", 2026, "test", ("solver",), "0")
+    module.Params, module.build = BaseParams, lambda: debate(script)
+    module.graph = module.build().compile()
     known = registry.names()
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(registry, "names", lambda: (*known, "debating"))
@@ -332,7 +334,7 @@ async def test_a_run_of_magicore_takes_few_bytes_per_byte_of_text(script, tmp_pa
 @pytest.mark.parametrize("checkpoints", ["none", "each"])
 async def test_a_long_debate_takes_few_bytes_per_byte_of_text(script, tmp_path, debating, checkpoints):
     ratio = await bytes_per_text(script, tmp_path / "store.db", debating, {}, checkpoints)
-    assert script.calls == 8 * 64
+    assert script.calls == AGENTS * DEBATE_ROUNDS
     assert 0.5 < ratio < BOUND[checkpoints]
 
 

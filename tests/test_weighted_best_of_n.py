@@ -56,7 +56,7 @@ async def test_inv01_constant_scores_give_the_answer_of_self_consistency(script,
 
 @pytest.mark.parametrize("at", range(4))
 async def test_inv02_all_mass_on_one_sample_gives_the_answer_of_best_of_n(script, at):
-    answers, scores = [3, 4, 4, 4], [0.2 if i == at else 0 for i in range(4)]
+    answers, scores = [3, 4, 4, 4], [0.1 if i == at else 0 for i in range(4)]
     best = await weigh(script, answers, scores, module=best_of_n)
     out = await weigh(script, answers, scores)
     assert out["answer"] == best["answer"] == answers[at]

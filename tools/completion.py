@@ -24,6 +24,7 @@ from symposia.state.errors import (
 from symposia.state.journal import Outcome, effect, seed_at
 from symposia.state.packing import sound, text_of
 from symposia.state.store import Usage
+from symposia.tools.compatible import NAME, failure_behind
 from symposia.tools.limits import Limiter, limiter
 from symposia.tools.providers import litellm, loaded, price, route, takes_schema
 from symposia.tools.retry import retry_after, retrying
@@ -95,7 +96,7 @@ async def _once(options: dict[str, Any]) -> Any:
     try:
         reply = await litellm().acompletion(**options, num_retries=0, max_retries=0)
     except Exception as error:
-        raise _named(error, options) from error
+        raise _named(failure_behind(error), options) from error
     if not getattr(reply, "choices", None) or all(_empty(c) for c in reply.choices):
         raise MalformedReply(f"{options['model']} answered without any text", remedy="look at the endpoint's own log")
     return reply
@@ -130,7 +131,7 @@ def _account(usage: Usage, reply: Any, prices: tuple[float, float] | None) -> No
         usage.usd = usage.prompt_tokens * prices[0] + usage.completion_tokens * prices[1]
 
 
-def _named(error: Exception, options: dict[str, Any]) -> ModelError:
+def _named(error: BaseException, options: dict[str, Any]) -> ModelError:
     """The failure by its cause, with the knob that helps."""
     module = litellm()
     model, address = options["model"], options.get("api_base")
@@ -149,10 +150,10 @@ def _named(error: Exception, options: dict[str, Any]) -> ModelError:
         limited.pause = _retry_after(error)
         return limited
     if isinstance(error, module.BadRequestError) or (status is not None and 400 <= status < 500 and status != 408):
-        long = isinstance(error, module.ContextWindowExceededError)
+        long = isinstance(error, module.ContextWindowExceededError) or "context length" in text
         knob = "take a model with a longer context" if long else "leave out what it does not take, such as -p sampling.solver.top_p=null"
         return RequestRejected(f"{model}{at} rejects the request: {text}", remedy=knob)
-    if isinstance(error, module.Timeout):
+    if isinstance(error, module.Timeout | TimeoutError):
         return EndpointDown(
             f"{model}{at} did not answer within {options['timeout']:g} s", remedy="raise --timeout, or look after the endpoint"
         )
@@ -165,7 +166,7 @@ def _named(error: Exception, options: dict[str, Any]) -> ModelError:
     return down
 
 
-def _status(error: Exception) -> int | None:
+def _status(error: BaseException) -> int | None:
     """The HTTP status of a failure; None for one that has none, such as an error object that came as a good answer."""
     status = getattr(error, "status_code", None)
     return int(status) if isinstance(status, int) or (isinstance(status, str) and status.isdecimal()) else None
@@ -199,7 +200,7 @@ def _without(text: str, options: dict[str, Any]) -> str:
     return text
 
 
-def _retry_after(error: Exception) -> float | None:
+def _retry_after(error: BaseException) -> float | None:
     """Seconds that the endpoint asks to wait."""
     response = getattr(error, "response", None)
     headers = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
@@ -211,7 +212,7 @@ def _taken(fields: dict[str, Any], model: str) -> tuple[dict[str, Any], list[str
     left_out = []
     if "min_tokens" in fields:
         shortest = fields.pop("min_tokens")
-        if model.startswith("hosted_vllm/"):
+        if model.startswith(("hosted_vllm/", f"{NAME}/")):
             fields["extra_body"] = {"min_tokens": shortest}
         else:
             left_out.append("min_tokens")

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from symposia.tools import compatible
 from symposia.tools.settings import settings
 
 _loading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -32,6 +33,7 @@ def litellm() -> ModuleType:
     module.telemetry = False
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     module.custom_provider_map.append({"provider": "toy", "custom_handler": _toys(module)})
+    module.custom_provider_map.append({"provider": compatible.NAME, "custom_handler": compatible.provider(module)})
     module.utils.custom_llm_setup()  # type: ignore[no-untyped-call]
     return module
 
@@ -77,7 +79,7 @@ def route(model: str) -> dict[str, Any]:
     base = settings().api_base
     open_address = model.startswith(_OPEN_ADDRESSES)
     if open_address or (base and not ("/" in model and model.split("/", 1)[0] in _providers())):
-        name = model if open_address else f"hosted_vllm/{model}"
+        name = model if open_address else f"{compatible.NAME}/{model}"
         key = {"api_key": settings().api_key} if settings().api_key else {}
         return {"model": name, **({"api_base": base} if base else {}), **key}
     return {"model": model}

@@ -23,23 +23,20 @@ Sources: MAgICoRe (arXiv 2409.12147), whose outcome score is the sigmoid of the 
 good against bad at the tag; vLLM's pages on pooling models (reward, classify) for the replies and the routes, which have no `/v1`.
 
 A key for the server comes from `SYMPOSIA_REWARD_KEY`. The address is no part of a request's digest: the same model served elsewhere is the
-same model. Connections are kept open per event loop and closed with it: a session per request cost 0.43 ms more (0.64 against 0.21), a TLS
-handshake apart, and would use up a client's ports in a long batch.
+same model.
 """
 
-import asyncio
 import json
 import math
 import os
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
-from weakref import WeakKeyDictionary
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
+from aiohttp import ClientError, ClientTimeout
 
 from symposia.state.errors import (
     BadInput,
@@ -56,6 +53,7 @@ from symposia.state.errors import (
 from symposia.state.journal import Outcome, effect
 from symposia.state.packing import text_of
 from symposia.state.store import Usage
+from symposia.tools.http import http
 from symposia.tools.limits import limiter
 from symposia.tools.retry import retry_after, retrying
 from symposia.tools.settings import settings
@@ -217,7 +215,7 @@ async def _once(target: Served, body: dict[str, Any], read: Callable[[Any], Any]
     options: dict[str, Any] = {"json": body, "allow_redirects": False, "timeout": ClientTimeout(total=settings().timeout)}
     options |= {"headers": {"Authorization": f"Bearer {key}"}} if key else {}
     try:
-        session = await _session()
+        session = await http()
         async with session.post(f"{target.address}/{target.api}", **options) as response:
             status, pause, raw = response.status, response.headers.get("Retry-After"), await response.read()
     except TimeoutError as error:
@@ -319,27 +317,3 @@ def _sigmoid(x: float) -> float:
 def _tokens(reply: dict[str, Any]) -> int:
     used = reply.get("usage") or {}
     return int(used.get("prompt_tokens") or 0)
-
-
-_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[ClientSession, AsyncGenerator[None, None]]] = WeakKeyDictionary()
-
-
-async def _session() -> ClientSession:
-    """The session of the running event loop, opened on first use."""
-    loop = asyncio.get_running_loop()
-    if loop not in _sessions:
-        # No limit here, where the limiter has one; shorter than the 5 s after which uvicorn hangs up.
-        session = ClientSession(connector=TCPConnector(limit=0, keepalive_timeout=4), cookie_jar=DummyCookieJar())
-        closing = _closing(loop, session)
-        _sessions[loop] = session, closing
-        await anext(closing)
-    return _sessions[loop][0]
-
-
-async def _closing(loop: asyncio.AbstractEventLoop, session: ClientSession) -> AsyncGenerator[None, None]:
-    """Close the session when its loop ends: `asyncio.run`, as every runner, finishes the generators that were begun in it."""
-    try:
-        yield
-    finally:
-        _sessions.pop(loop, None)
-        await session.close()

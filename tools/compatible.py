@@ -1,0 +1,93 @@
+"""A LiteLLM provider for OpenAI-compatible servers (vLLM, SGLang, llama.cpp, ...) that posts through a pooled session of this process.
+
+LiteLLM's own path to such a server goes through an httpx client over aiohttp, at about twice the CPU; `bench/overhead.py` prints both. A
+bare model name at `--api-base` goes this way, `hosted_vllm/NAME` and `openai/NAME` go LiteLLM's.
+"""
+
+import json
+from types import ModuleType
+from typing import Any
+
+from aiohttp import ClientError, ClientTimeout
+
+from symposia.tools.http import http
+
+NAME = "compatible"
+
+
+class HttpFailure(Exception):
+    """An answer that is no completion: status, text and headers; status 200 for a body that has another form."""
+
+    def __init__(self, status: int, text: str, headers: Any = None) -> None:
+        """Keep them under the names that LiteLLM's exceptions use."""
+        super().__init__(text)
+        self.status_code = status
+        self.litellm_response_headers = headers or {}
+
+
+def failure_behind(error: BaseException) -> BaseException:
+    """The `HttpFailure` or time-out that LiteLLM wrapped, else the error itself."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, HttpFailure | TimeoutError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return error
+
+
+def provider(module: ModuleType) -> Any:
+    """The handler to register with LiteLLM."""
+
+    class Compatible(module.CustomLLM):  # type: ignore[misc, name-defined]
+        async def acompletion(self, *args: Any, **options: Any) -> Any:
+            reply = await _post(options)
+            return _filled(module, options["model_response"], reply)
+
+    return Compatible()
+
+
+async def _post(options: dict[str, Any]) -> dict[str, Any]:
+    """One request; the parsed reply."""
+    sampling = {k: v for k, v in (options.get("optional_params") or {}).items() if k != "max_retries"}
+    body = {"model": options["model"], "messages": options["messages"], **sampling.pop("extra_body", {}), **sampling}
+    headers = {"Authorization": f"Bearer {options['api_key']}"} if options.get("api_key") else {}
+    address = f"{options['api_base'].rstrip('/')}/chat/completions"
+    session = await http()
+    timeout = ClientTimeout(total=float(options.get("timeout") or 600.0))
+    try:
+        async with session.post(address, json=body, headers=headers, timeout=timeout, allow_redirects=False) as response:
+            raw = await response.read()
+    except TimeoutError:
+        raise
+    except (ClientError, OSError) as error:
+        raise HttpFailure(503, f"{type(error).__name__}: {error}") from error
+    if response.status != 200:
+        raise HttpFailure(response.status, raw[:2000].decode("utf-8", "replace"), response.headers)
+    try:
+        reply: dict[str, Any] = json.loads(raw)
+        if not isinstance(reply["choices"], list):
+            raise TypeError("`choices` is no list")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        begin = raw[:80].decode("utf-8", "replace")
+        raise HttpFailure(200, f"{type(error).__name__}: {error}; it begins with '{begin}'") from error
+    return reply
+
+
+def _filled(module: ModuleType, response: Any, reply: dict[str, Any]) -> Any:
+    """LiteLLM's response object with the reply in it."""
+    try:
+        response.choices = [_choice(module, i, choice) for i, choice in enumerate(reply["choices"])]
+        used = reply.get("usage") or {}
+        sent, back = int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise HttpFailure(200, f"{type(error).__name__}: {error}") from error
+    response.usage = module.Usage(prompt_tokens=sent, completion_tokens=back, total_tokens=sent + back)
+    response.model = str(reply.get("model") or response.model)
+    return response
+
+
+def _choice(module: ModuleType, index: int, choice: dict[str, Any]) -> Any:
+    said = choice["message"]
+    fields = {"refusal": said["refusal"]} if said.get("refusal") else None
+    message = module.Message(role="assistant", content=said.get("content"), provider_specific_fields=fields)
+    return module.Choices(index=index, finish_reason=str(choice.get("finish_reason") or "stop"), message=message)
