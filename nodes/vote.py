@@ -41,8 +41,6 @@ def weighted_vote(state: Weighed) -> dict[str, Any]:
     weights = [0.0 if s is None else s**power for s in scores]
     best_first = sorted(range(len(answers)), key=lambda i: -weights[i])
     votes = tally([answers[i] for i in best_first], [weights[i] for i in best_first])
-    for entry in votes:
-        entry["weight"] = float(f"{entry['weight']:.12g}")  # else the rounding of 0.1 + 0.2 breaks its tie with 0.3
     return {"vote_weights": votes, "answer": winner(votes if mass(votes) else tally(answers))}
 
 

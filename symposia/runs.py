@@ -8,6 +8,7 @@ again, a replay is an execution that may do nothing, and a fork is a new run who
 import asyncio
 import contextlib
 import secrets
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,13 +20,13 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Overwrite
+from langgraph.types import Overwrite, StateUpdate
 
 from symposia.params import make_params, merged
 from symposia.registry import Loaded, load
-from symposia.state.errors import BadInput, NotRecorded, Stopped, SymposiaError, UnknownName, shorten
+from symposia.state.errors import BadInput, NotRecorded, Stopped, StoreLocked, SymposiaError, UnknownName, shorten
 from symposia.state.journal import Parent, Run, opened
-from symposia.state.packing import digest_of, request_digest, sound
+from symposia.state.packing import digest_of, request_digest, sound, sound_all
 from symposia.state.place import node_of, step_of, steps_of
 from symposia.state.store import Entry, Store, Usage
 from symposia.tools.answers import task_of
@@ -157,7 +158,7 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
         task_of(inputs.get("task") or "auto")
     except ValueError as error:
         raise BadInput(str(error)) from None
-    return {k: sound(v) if isinstance(v, str) else v for k, v in inputs.items()}
+    return {k: sound_all(v) for k, v in inputs.items()}
 
 
 def row_input(loaded: Loaded, row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -253,7 +254,7 @@ class Execution:
                 if self._last is before or self._last is None or not self._last.next:
                     raise BadInput(f"the run ends before step {mark['at']}", remedy="`symposia show RUN` lists its steps")
             if mark["values"]:
-                await self.graph.aupdate_state(self._config, self._writes(mark["values"]), as_node=mark.get("as_node"))
+                await self._edit(mark["values"])
         await self._stream(pending, self.record["pause_before"])
         if self._last is not None and self._last.next and self.waiting is None:
             self.waiting = {"step": self._last.step, "next": self._last.next}
@@ -289,6 +290,8 @@ class Execution:
     def _met(self, namespace: tuple[str, ...], chunk: dict[str, Any]) -> None:
         """A state after a step."""
         frames = self.run.frames.get("|".join(namespace), ()) if namespace else ()
+        if namespace and not frames:
+            return  # a subgraph of LangGraph's own class, which has no place and so no effects
         meta = chunk["metadata"]
         names = sorted(chunk["next"])
         ran = self._last.next if self._last and not namespace else []
@@ -310,6 +313,15 @@ class Execution:
         expected = {"next": before.next, "digest": before.digest.hex()} if before else None
         now = self.run.steps["", step]
         self.run.diverge(step, f"{step}.{ran[0] if ran else '__start__'}", expected, {"next": names, "digest": now.digest.hex()})
+
+    async def _edit(self, values: Mapping[str, Any]) -> None:
+        """Set state as if the nodes of the last step had written it; several of them are named, or LangGraph calls it ambiguous."""
+        ran = sorted(set(self._last.ran)) if self._last else []
+        if len(ran) < 2:
+            await self.graph.aupdate_state(self._config, self._writes(values))
+            return
+        updates = [StateUpdate(self._writes(values) if node == ran[0] else {}, node) for node in ran]
+        await self.graph.abulk_update_state(self._config, [updates])
 
     def _writes(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """An edit sets keys, also those whose reducer would append."""
@@ -493,7 +505,7 @@ def check_values(loaded: Loaded, values: Mapping[str, Any]) -> dict[str, Any]:
     for key in values:
         if key not in keys:
             raise UnknownName.of("state key", key, keys, remedy=f"{loaded.method.name} has {', '.join(keys)}")
-    return dict(values)
+    return {k: sound_all(v) for k, v in values.items()}
 
 
 def plain(values: Any) -> Any:
@@ -570,6 +582,8 @@ def _unexpected(failure: Exception, execution: Execution) -> SymposiaError:
     """An error that is none of ours, with the node it came from."""
     last = execution._last
     place = f"{last.step + 1}.{last.next[0]}" if last and last.next else None
+    if isinstance(failure, sqlite3.OperationalError) and "locked" in str(failure):
+        return StoreLocked(f"the checkpointer found the store locked: {failure}", remedy="end the other process, then resume the run")
     error = SymposiaError(
         f"{type(failure).__name__}: {shorten(str(failure))}", place=place, remedy="this is a fault of the node; see the log"
     )
@@ -625,21 +639,22 @@ def _result(record: Mapping[str, Any], live: int) -> Result:
 
 
 def ledger(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Completions, requests, tokens and USD of entries; the cost is None when a model's price is not known."""
+    """Completions by role of all entries; requests, tokens and USD of those the run paid for itself, which a fork's inherited ones are not.
+
+    The cost is None when a model's price is not known.
+    """
     by_role: dict[str, int] = {}
     for entry in entries:
         if entry.usage.calls:
             by_role[entry.usage.role] = by_role.get(entry.usage.role, 0) + entry.usage.calls
-    priced = [e.usage.usd for e in entries if e.usage.calls]
+    own = [e.usage for e in entries if not e.copied]
+    prices = [u.usd for u in own if u.calls]
     return {
-        "calls": sum(e.usage.calls for e in entries),
+        "calls": sum(by_role.values()),
         "by_role": by_role,
-        "requests": sum(e.usage.requests for e in entries),
-        "usage": {
-            "prompt_tokens": sum(e.usage.prompt_tokens for e in entries),
-            "completion_tokens": sum(e.usage.completion_tokens for e in entries),
-        },
-        "cost_usd": None if any(p is None for p in priced) else round(sum(p for p in priced if p is not None), 6),
+        "requests": sum(u.requests for u in own),
+        "usage": {"prompt_tokens": sum(u.prompt_tokens for u in own), "completion_tokens": sum(u.completion_tokens for u in own)},
+        "cost_usd": None if any(p is None for p in prices) else round(sum(p for p in prices if p is not None), 6),
     }
 
 

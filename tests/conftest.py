@@ -5,6 +5,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -76,8 +77,9 @@ litellm.utils.custom_llm_setup()
 
 
 @pytest.fixture
-def script() -> Iterator[Script]:
-    """A fresh script behind the model `script/any`."""
+async def script() -> AsyncIterator[Script]:
+    """A fresh script behind the model `script/any`; LiteLLM starts calls on a thread, and with one of them they start in order."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
     SCRIPT["now"] = Script()
     yield SCRIPT["now"]
     del SCRIPT["now"]

@@ -225,3 +225,8 @@ def test_unknown_task_names_the_nearest():
 def test_reading_answers_loads_no_algebra():
     code = "import sys, symposia.tools.answers; print('sympy' in sys.modules, 'math_verify' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("text", [r"\boxed{N/A}", "The answer is N/A."])
+def test_not_available_is_no_letter(text):
+    assert extract(text, "letter") is None

@@ -1,9 +1,7 @@
 """Best of n: the numbered invariants of its specification, open text, and scorers that fail."""
 
-import asyncio
 import math
 import random
-from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, permutations
 from typing import Any
 
@@ -11,12 +9,6 @@ import pytest
 
 from symposia.graphs.best_of_n import METHOD, Params, graph
 from symposia.tools.accuracy import best_of_n_accuracy
-
-
-@pytest.fixture(autouse=True)
-async def in_order() -> None:
-    """LiteLLM starts a call on a thread; with one of them sample i gets the script's i-th reply on a busy machine too."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
 
 
 async def run(asked: Any, **params: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import pytest
 from langgraph.graph import START
+from langgraph.graph import StateGraph as LangGraphStateGraph
 from langgraph.types import Send
 from pydantic import Field
 
@@ -634,6 +635,55 @@ def changed(node: Any) -> Any:
         return {**node(state), "answer": "another"}
 
     return aggregate
+
+
+async def test_a_subgraph_of_langgraphs_own_class_does_not_disturb_the_steps(script, store, method):
+    """It can hold no effects, and has no frame for its states."""
+    counting(script)
+
+    def build() -> Any:
+        inner = LangGraphStateGraph(State)
+        names = [f"part{i}" for i in range(6)]
+        for before, name in zip([START, *names], names, strict=False):
+            inner.add_node(name, lambda state: {"note": state.get("note", "") + "x"})
+            inner.add_edge(before, name)
+        sub = inner.compile()
+
+        async def notes(state: State) -> dict[str, Any]:
+            return {"note": (await sub.ainvoke({"question": "q", "messages": []}))["note"]}
+
+        return builder(repeat, notes, finish)
+
+    run = await begin(store, method("foreign", build))
+    assert [(s.frame, s.step) for s in await store.steps(run.run_id)] == [("", i) for i in range(-1, 5)]
+    assert (await runs.replay(store, run.run_id))[0]["identical"]
+
+
+async def test_a_fork_after_a_step_of_two_nodes(script, store, method):
+    """Two nodes ran side by side; the edit stands as if both had written it, and what follows both runs once."""
+    counting(script)
+
+    async def left(state: State) -> dict[str, Any]:
+        return await repeat(state)
+
+    async def right(state: State) -> dict[str, Any]:
+        return await repeat(state)
+
+    def build() -> Any:
+        graph = builder()
+        for node in (left, right, repeat, finish):
+            graph.add_node(node.__name__, node)
+        graph.add_edge("intake", "left")
+        graph.add_edge("intake", "right")
+        graph.add_edge(["left", "right"], "repeat")
+        graph.add_edge("repeat", "finish")
+        return graph
+
+    parent = await begin(store, method("side_by_side", build))
+    assert script.calls == 3
+    child = await runs.fork(store, parent.run_id, 2, values={"note": "x"})
+    assert (child.status, live(child)) == ("ok", (0, 3))
+    assert await said(store, child.run_id) == await said(store, parent.run_id)
 
 
 async def test_a_subgraph_called_again_and_again_does_not_disturb_the_steps(script, store, method):

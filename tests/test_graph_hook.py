@@ -228,5 +228,5 @@ def test_namespaces_of_langgraph_stand_for_the_calls_of_a_task_in_turn():
         run.enter("a:uuid", frames)
     assert run.frames == {"a:uuid": ("1.a",), "a:uuid|1": ("1.a.n1",), "a:uuid|2": ("1.a.n2",)}
     run.begin()
-    run.enter("a:uuid", ("1.a",))
-    assert run.frames["a:uuid"] == ("1.a",), "a node that is run again counts anew"
+    run.enter("a:uuid", ("2.a",))
+    assert run.frames["a:uuid"] == ("2.a",), "a node that is run again counts anew"

@@ -223,12 +223,12 @@ async def test_no_pause_is_longer_than_max_wait():
 
 async def test_a_429_holds_back_the_requests_of_others():
     """Whoever comes after a 429 waits too, as long as the endpoint asked."""
-    configure(max_wait=5.0, concurrency=1)
-    async with Server(faults=["429:0.4"]) as server:
-        await sampled(server, 3)
+    configure(max_wait=5.0, concurrency=2)
+    async with Server(faults=["429:0.6"], delay_s=0.1) as server:
+        await sampled(server, 5)
         arrived = [record["arrived"] for record in server.log]
-    assert len(arrived) == 4
-    assert min(arrived[1:]) - arrived[0] >= 0.4
+    assert len(arrived) == 6
+    assert min(arrived[2:]) - arrived[0] >= 0.6  # the second was on its way already
 
 
 async def test_a_storm_is_outlived():

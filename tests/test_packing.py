@@ -99,7 +99,9 @@ def test_equal_requests_are_one_blob_and_every_blob_is_found_by_its_references()
     assert unpack(first, blobs.__getitem__) == request
 
 
-@pytest.mark.parametrize("text", ["", "short", LONG, "z", "t" * 400, "mmm" * 100, "🙂" * 100])
+@pytest.mark.parametrize(
+    "text", ["", "short", LONG, "z", "t" * 400, "mmm" * 100, "🙂" * 100, bytes([*range(127, 0, -1), *range(64)]).decode()]
+)
 def test_a_text_blob_is_no_longer_than_the_text_and_a_byte(text):
     blob = encode(text)
     assert decode(blob) == text

@@ -120,3 +120,14 @@ async def test_a_judge_of_steps_is_told_their_number_and_gives_as_many_scores(sc
 async def test_no_step_is_no_call(script):
     assert await ask_judge(lambda: rewards.process(PARAMS, "q", [])) == []
     assert script.calls == 0
+
+
+@pytest.mark.parametrize(("line", "score"), [("SCORE: 1/5", 0.2), ("SCORE: 7 / 10", 0.7), ("**SCORE: 0.4**", 0.4), ("SCORE: .5.", 0.5)])
+def test_a_score_is_read_with_its_scale(line, score):
+    assert read_score(f"well\n{line}") == score
+
+
+@pytest.mark.parametrize("line", ["SCORE: 1%", "SCORE: 1 of 10", "SCORE: 7", "SCORE: 0.5 or 0.6"])
+def test_a_score_of_another_form_is_asked_for_again(line):
+    with pytest.raises(ReplyError):
+        read_score(line)

@@ -1,19 +1,11 @@
 """Self-consistency: the numbered invariants of its specification, and what the solver is shown."""
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from typing import Any
 
 import pytest
 
 from symposia.graphs.self_consistency import METHOD, Params, graph
-
-
-@pytest.fixture(autouse=True)
-async def in_order() -> None:
-    """LiteLLM starts a call on a thread; with one of them sample i gets the script's i-th reply on a busy machine too."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
 
 
 async def run(asked: Any, **params: Any) -> dict[str, Any]:

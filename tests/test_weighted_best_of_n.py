@@ -1,20 +1,12 @@
 """Weighted best of n: the numbered invariants of its specification, its ties, and scorers that fail."""
 
-import asyncio
 import random
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from symposia.graphs import best_of_n, self_consistency, weighted_best_of_n
 from symposia.graphs.weighted_best_of_n import METHOD, Params
-
-
-@pytest.fixture(autouse=True)
-async def in_order() -> None:
-    """LiteLLM starts a call on a thread; with one of them sample i gets the script's i-th reply on a busy machine too."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
 
 
 async def run(asked: Any, module: Any = weighted_best_of_n, **params: Any) -> dict[str, Any]:

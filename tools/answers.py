@@ -44,7 +44,7 @@ _CLAUSE_END = re.compile(r"[.;!?](?= |$)| because | since | as ")
 _INLINE = re.compile(r"\$([^$]+)\$|\\\((.+?)\\\)")
 _CHOSEN = re.compile(r"\(([A-J])\)|([A-J])(?:[).:](?!\w)|$)")
 _CHOICE = re.compile(r"(?<![\w\\'])\(([A-J])\)|(?<![\w('’])([A-E])\)")
-_LONE_LETTER = re.compile(r"(?<![\w'’\\])([A-E])(?![\w'’^])(?! ?=)")
+_LONE_LETTER = re.compile(r"(?<![\w'’\\/])([A-E])(?![\w'’^/])(?! ?=)")
 _OPENS_SENTENCE = re.compile(r"(?:^|[.!?\n][\"')*]{0,3}[ \t]{0,4}|[-*#>][ \t]{0,4})$")
 _IS_ARTICLE = re.compile(r" (?!(?:is|was|because|since|as|seems|must|would|and|or)\b)[a-z]")
 

@@ -56,7 +56,10 @@ def _toys(module: ModuleType) -> Any:
             messages = options["messages"]
             n = params.get("n") or 1
             seed = params.get("seed")
-            texts = [toy.reply(options["model"], messages, None if seed is None else seed + i) for i in range(n)]
+            try:
+                texts = [toy.reply(options["model"], messages, None if seed is None else seed + i) for i in range(n)]
+            except ValueError as error:
+                raise module.NotFoundError(str(error), model=options["model"], llm_provider="toy") from None
             reply.choices = [
                 module.Choices(index=i, finish_reason="stop", message=module.Message(role="assistant", content=text))
                 for i, text in enumerate(texts)

@@ -13,7 +13,8 @@ from symposia.tools import served_reward
 from symposia.tools.llm import ask, model_of, prompt
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_SCORE = re.compile(rf"^[ \t*]*SCORE[ \t*]*:[ \t*]*({_NUMBER})[ \t]*(/[ \t]*10+)?", re.IGNORECASE | re.MULTILINE)
+_ENDS = r"(?!\.?\d)(?![ \t]*(?:[/%-]|of\b|out\b|or\b|to\b))"  # "1%" and "1 of 10" are no score of 1
+_SCORE = re.compile(rf"^[ \t*]*SCORE[ \t*]*:[ \t*]*({_NUMBER}(?:[ \t]*/[ \t]*\d+)?){_ENDS}", re.IGNORECASE | re.MULTILINE)
 _SCORES = re.compile(r"^[ \t*]*SCORES[ \t*]*:[ \t*]*([^\n]+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -48,7 +49,7 @@ def read_score(text: str) -> float:
     found = _SCORE.findall(text)
     if not found:
         raise ReplyError(f"the reply has no line 'SCORE: x' with x in [0, 1]; it ends with '{shorten(text[-80:])}'")
-    return _in_range(found[-1][0] + found[-1][1].replace(" ", ""))
+    return _in_range(found[-1])
 
 
 def scores_reader(n: int) -> Callable[[str], list[float]]:

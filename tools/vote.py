@@ -31,8 +31,11 @@ def tally(answers: Sequence[Answer | None], weights: Sequence[float] | None = No
 
 
 def winner(tallies: Sequence[Tally]) -> Answer | None:
-    """The answer of most weight, the first met among equals; None when nobody voted."""
-    return max(tallies, key=lambda t: t["weight"])["answer"] if tallies else None
+    """The answer of most weight, the first met among equals; None when nobody voted.
+
+    Sums are compared at 12 digits, or the order of adding 0.1, 0.2 and 0.3 would decide.
+    """
+    return max(tallies, key=lambda t: float(f"{t['weight']:.12g}"))["answer"] if tallies else None
 
 
 def best(scores: Sequence[float | None]) -> int:
