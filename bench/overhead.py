@@ -7,7 +7,7 @@ Forms, alternated, each printed as the median CPU in ms per call over the pairs,
 - `aiohttp`: the request alone, on a pooled session;
 - `litellm`: bare `litellm.acompletion` of `hosted_vllm/`;
 - `effect`: our `complete` with journal and ledger in SQLite, outside of a graph's nodes, gathered;
-- `magicore`: whole MAgICoRe runs (k = 8, two rounds; scores by a rule of the server), everything included, per model call;
+- `magicore`: whole MAgICoRe runs, so many in flight (k = 8, two rounds; scores by a rule of the server), per model call;
 - both again through the provider of `tools/compatible.py`, as a bare name at `--api-base` goes.
 
 All forms send the prompts that a MAgICoRe run sends, since what a call costs depends on its length;
@@ -82,10 +82,10 @@ async def journaled(store: Store, model: str, calls: int) -> int:
     return calls
 
 
-async def magicore(store: Store, model: str, calls: int) -> int:
-    """Whole MAgICoRe runs, as many as need about so many calls, at once."""
+async def magicore(store: Store, model: str, n: int) -> int:
+    """`n` whole MAgICoRe runs at once."""
     given = {"model": model, "k": 8, "max_rounds": 2, "calib_mean": 2.0, "confidence_threshold": 1.0, "max_reasks": 0}
-    records = [runs.new_record("magicore", given, {"question": QUESTION + str(i)}, checkpoints="none") for i in range(max(1, calls // 88))]
+    records = [runs.new_record("magicore", given, {"question": QUESTION + str(i)}, checkpoints="none") for i in range(n)]
     results = await asyncio.gather(*(runs.start(store, record) for record in records))
     if not PROMPTS:
         sent = [entry.request["messages"] for entry in await store.entries(results[0].run_id)]
@@ -110,9 +110,9 @@ async def side_by_side(options: argparse.Namespace, url: str, folder: str) -> di
             "aiohttp": partial(bare_http, url, options.calls, options.in_flight),
             "litellm": partial(bare_litellm, url, options.calls, options.in_flight),
             "effect": partial(journaled, store, MODEL, options.calls),
-            "magicore": partial(magicore, store, MODEL, options.calls),
+            "magicore": partial(magicore, store, MODEL, options.in_flight // 8),
             "effect, own provider": partial(journaled, store, OWN, options.calls),
-            "magicore, own provider": partial(magicore, store, OWN, options.calls),
+            "magicore, own provider": partial(magicore, store, OWN, options.in_flight // 8),
         }
         await magicore(store, MODEL, 1)
         for form in forms.values():
