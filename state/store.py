@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from symposia.state.errors import StoreVersion, UnknownName
+from symposia.state.errors import StoreError, StoreVersion, UnknownName
 from symposia.state.packing import Blobs, pack, pack_shared, refs_of, unpack
 
 VERSION = 1
@@ -321,10 +321,16 @@ class Store(ABC):
 
 
 def open_store(url: str) -> Store:
-    """The store at an address, not yet opened: `postgresql://...`, else a SQLite file."""
-    if url.startswith(("postgresql://", "postgres://")):
-        from symposia.state.postgres import PostgresStore
+    """The store at an address, not yet opened: `postgresql://...`, else a SQLite file.
 
+    Raises:
+        StoreError: The address is PostgreSQL's, and its driver is not installed.
+    """
+    if url.startswith(("postgresql://", "postgres://")):
+        try:
+            from symposia.state.postgres import PostgresStore
+        except ImportError as error:
+            raise StoreError("the PostgreSQL driver is not installed", remedy="pip install 'symposia[postgres]'") from error
         return PostgresStore(url)
     from symposia.state.sqlite import SqliteStore
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from symposia import registry, runs
 from symposia.config import Config, load_config
+from symposia.execution import Listener
 from symposia.params import merged
-from symposia.runs import Listener, Result
+from symposia.runs import Result
 from symposia.state.base import Method
 from symposia.state.graph import JournaledGraph
 from symposia.state.store import Store, open_store

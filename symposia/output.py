@@ -18,7 +18,8 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from symposia.runs import Event, Result
+from symposia.execution import Event
+from symposia.runs import Result
 from symposia.state.errors import SymposiaError, shorten
 
 _PIPE_WIDTH = 200  # columns of a table that goes into a file or a pipe

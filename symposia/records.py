@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symposia.runs import Execution, Moment, plain, replay
+from symposia.execution import Execution, Moment
+from symposia.runs import plain, replay
 from symposia.shapes import gist
 from symposia.state.errors import BadInput
 from symposia.state.packing import text_of

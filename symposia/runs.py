@@ -8,33 +8,26 @@ again, a replay is an execution that may do nothing, and a fork is a new run who
 import asyncio
 import contextlib
 import secrets
-import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, get_type_hints
 
 from langchain_core.messages import BaseMessage, message_to_dict
-from langchain_core.runnables import RunnableConfig
-from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Overwrite, StateUpdate
 
+from symposia.divergence import first_divergence
+from symposia.execution import Execution, Listener, NoSaver, Opened, unexpected
 from symposia.params import make_params, merged
 from symposia.registry import Loaded, load
-from symposia.state.errors import BadInput, NotRecorded, Stopped, StoreLocked, SymposiaError, UnknownName, shorten
+from symposia.state.errors import BadInput, Stopped, SymposiaError, UnknownName, shorten
 from symposia.state.journal import Parent, Run, opened
 from symposia.state.packing import digest_of, request_digest, sound, sound_all
-from symposia.state.place import node_of, step_of, steps_of
 from symposia.state.store import Entry, Store, Usage
 from symposia.tools.answers import task_of
 
-Event = dict[str, Any]
-Listener = Callable[[Event], None]
-Opened = Callable[[Run], None]
-"""Is given the open run before its first effect, for whoever may have to stop it."""
 REFERENCES = ("answer", "reference", "gold", "gold_answer")
 _CANCEL_POLL = 0.5
 
@@ -64,35 +57,6 @@ class Result:
         """Plain JSON; `parent` and `waiting` only where they say something."""
         plain = asdict(self)
         return {k: v for k, v in plain.items() if v is not None or k not in ("parent", "waiting")}
-
-
-@dataclass
-class Moment:
-    """The state after a step, as an execution met it."""
-
-    frame: tuple[str, ...]
-    step: int
-    source: str
-    next: list[str]
-    values: dict[str, Any]
-    ran: list[str] = field(default_factory=list)
-
-
-class NoSaver(BaseCheckpointSaver[str]):
-    """Keeps nothing: LangGraph streams its checkpoints only when there is a saver to give them to."""
-
-    async def aget_tuple(self, config: Any) -> None:
-        """There is never a checkpoint."""
-
-    async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
-        """Say that it is saved."""
-        return config
-
-    async def aput_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
-        """Forget them."""
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """There is nothing to delete."""
 
 
 def new_record(
@@ -215,124 +179,6 @@ async def prepare(
     }
 
 
-class Execution:
-    """One pass over a run's graph with its journal open."""
-
-    def __init__(
-        self,
-        record: dict[str, Any],
-        run: Run,
-        saver: BaseCheckpointSaver[Any],
-        *,
-        on_event: Listener | None = None,
-        keep: bool = False,
-    ) -> None:
-        """`keep` collects every state, for `show`; `on_event` hears of steps and effects as they happen."""
-        self.record = record
-        self.run = run
-        self.loaded = load(record["method"])
-        self.graph = self.loaded.compile(saver, record["graph"])
-        self.moments: list[Moment] = []
-        self.waiting: dict[str, Any] | None = None
-        self.values: dict[str, Any] = {}
-        self._last: Moment | None = None
-        self._keep = keep
-        self._listen = on_event
-        self._config: RunnableConfig = {"configurable": {"thread_id": record["run_id"]}, "recursion_limit": 10_000}
-        self._durability = "exit" if isinstance(saver, NoSaver) else "async"
-
-    async def go(self) -> None:
-        """Execute to the end, a pause or an error."""
-        if self._listen:
-            self.run.on_effect = lambda kind, role: self._emit({"type": "effect", "kind": kind, "role": role})
-        pending: Any = self.record["input"]
-        for mark in self.record["marks"]:
-            while self._last is None or self._last.step < mark["at"]:
-                before = self._last
-                await self._stream(pending, ["*"])
-                pending = None
-                if self._last is before or self._last is None or not self._last.next:
-                    raise BadInput(f"the run ends before step {mark['at']}", remedy="`symposia show RUN` lists its steps")
-            if mark["values"]:
-                await self._edit(mark["values"])
-        await self._stream(pending, self.record["pause_before"])
-        if self._last is not None and self._last.next and self.waiting is None:
-            self.waiting = {"step": self._last.step, "next": self._last.next}
-
-    async def _stream(self, pending: Any, pause_before: Sequence[str]) -> None:
-        self.run.begin()
-        stop: Any = "*" if list(pause_before) == ["*"] else list(pause_before)
-        stream = self.graph.astream(
-            pending,
-            self._config,
-            stream_mode=["checkpoints", "updates"],
-            subgraphs=True,
-            interrupt_before=stop,
-            durability=self._durability,
-            context=self.record["params"],
-        )
-        async for namespace, mode, chunk in stream:
-            if mode == "updates":
-                self._heard(namespace, chunk)
-            else:
-                self._met(namespace, chunk)
-
-    def _heard(self, namespace: tuple[str, ...], chunk: dict[str, Any]) -> None:
-        """A node ended, or the graph waits for a person."""
-        interrupts = chunk.get("__interrupt__")
-        if interrupts:
-            asked = interrupts[0].value
-            step = self._last.step if self._last else 0
-            self.waiting = {"step": step, "next": self._last.next if self._last else [], "ask": asked}
-        elif not namespace and "__interrupt__" not in chunk:
-            self._emit({"type": "node", "node": next(iter(chunk))})
-
-    def _met(self, namespace: tuple[str, ...], chunk: dict[str, Any]) -> None:
-        """A state after a step."""
-        frames = self.run.frames.get("|".join(namespace), ()) if namespace else ()
-        if namespace and not frames:
-            return  # a subgraph of LangGraph's own class, which has no place and so no effects
-        meta = chunk["metadata"]
-        names = sorted(chunk["next"])
-        ran = self._last.next if self._last and not namespace else []
-        if not self.run.note_step(frames, meta["step"], meta["source"], names, chunk["values"]) and not namespace:
-            self._differs(meta["step"], ran, names)
-        moment = Moment(frames, meta["step"], meta["source"], names, chunk["values"], ran)
-        if not namespace:
-            if self._last is not None and self._last.step == moment.step:
-                return
-            self._last = moment
-            self.values = chunk["values"]
-            self._emit({"type": "step", "step": moment.step, "ran": ran, "next": names})
-        if self._keep:
-            self.moments.append(moment)
-
-    def _differs(self, step: int, ran: list[str], names: list[str]) -> None:
-        """Note that a replayed state is not the recorded one."""
-        before = self.run.recorded.get(("", step))
-        expected = {"next": before.next, "digest": before.digest.hex()} if before else None
-        now = self.run.steps["", step]
-        self.run.diverge(step, f"{step}.{ran[0] if ran else '__start__'}", expected, {"next": names, "digest": now.digest.hex()})
-
-    async def _edit(self, values: Mapping[str, Any]) -> None:
-        """Set state as if the nodes of the last step had written it; several of them are named, or LangGraph calls it ambiguous."""
-        ran = sorted(set(self._last.ran)) if self._last else []
-        if len(ran) < 2:
-            await self.graph.aupdate_state(self._config, self._writes(values))
-            return
-        updates = [StateUpdate(self._writes(values) if node == ran[0] else {}, node) for node in ran]
-        await self.graph.abulk_update_state(self._config, [updates])
-
-    def _writes(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """An edit sets keys, also those whose reducer would append."""
-        channels = self.graph.channels
-        return {k: Overwrite(v) if isinstance(channels.get(k), (DeltaChannel, BinaryOperatorAggregate)) else v for k, v in values.items()}
-
-    def _emit(self, event: Event) -> None:
-        if self._listen:
-            self._listen({"run_id": self.record["run_id"], **event})
-
-
 async def start(store: Store, record: dict[str, Any], on_event: Listener | None = None, on_open: Opened | None = None) -> Result:
     """Execute a new run: its record is in the store before the first call.
 
@@ -371,7 +217,7 @@ async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | 
         except SymposiaError as failure:
             error = failure
         except Exception as failure:
-            error = _unexpected(failure, execution)
+            error = unexpected(failure, execution)
     return await _conclude(store, record, execution, error, begun)
 
 
@@ -483,8 +329,8 @@ async def replay(store: Store, run_id: str, *, keep: bool = False) -> tuple[dict
         except SymposiaError as failure:
             error = failure
         except Exception as failure:
-            error = _unexpected(failure, execution)
-    first = _first_divergence(record, run, execution, error)
+            error = unexpected(failure, execution)
+    first = first_divergence(record, run, execution, error)
     report = {
         "run_id": record["run_id"],
         "identical": first is None,
@@ -578,19 +424,6 @@ def _person(asked: Mapping[str, Any], answer: Any) -> Entry:
     return Entry(asked["place"], request_digest("person", question, None), "person", question, {"value": answer}, Usage(role="person"))
 
 
-def _unexpected(failure: Exception, execution: Execution) -> SymposiaError:
-    """An error that is none of ours, with the node it came from."""
-    last = execution._last
-    place = f"{last.step + 1}.{last.next[0]}" if last and last.next else None
-    if isinstance(failure, sqlite3.OperationalError) and "locked" in str(failure):
-        return StoreLocked(f"the checkpointer found the store locked: {failure}", remedy="end the other process, then resume the run")
-    error = SymposiaError(
-        f"{type(failure).__name__}: {shorten(str(failure))}", place=place, remedy="this is a fault of the node; see the log"
-    )
-    error.__cause__ = failure
-    return error
-
-
 async def _conclude(store: Store, record: dict[str, Any], execution: Execution, error: SymposiaError | None, begun: float) -> Result:
     """Write the end of an execution into the record."""
     run = execution.run
@@ -655,41 +488,4 @@ def ledger(entries: Sequence[Entry]) -> dict[str, Any]:
         "requests": sum(u.requests for u in own),
         "usage": {"prompt_tokens": sum(u.prompt_tokens for u in own), "completion_tokens": sum(u.completion_tokens for u in own)},
         "cost_usd": None if any(p is None for p in prices) else round(sum(p for p in prices if p is not None), 6),
-    }
-
-
-def _first_divergence(record: Mapping[str, Any], run: Run, execution: Execution, error: SymposiaError | None) -> dict[str, Any] | None:
-    """The earliest difference between an execution and the record, with the request it shows in; None when they are the same."""
-    finished = record["status"] in ("ok", "no_answer", "paused", "failed")
-    recorded = {key for key in run.recorded if not key[0]}
-    last = max((step for _, step in recorded), default=-1)
-    if run.divergence is None and finished:
-        missing = sorted(step for _, step in recorded - set(run.steps))
-        if missing:
-            before = run.recorded["", missing[0]]
-            run.diverge(missing[0], f"{missing[0]}.{'+'.join(before.next) or 'end'}", {"next": before.next}, None)
-        elif error is not None and (record["error"] or {}).get("name") != type(error).__name__:
-            run.diverge(last + 1, error.place or f"{last + 1}.end", record["error"], error.to_record())
-    found = run.divergence
-    if found is None or (not finished and found["step"] > last):
-        return None
-    return {**found, **_requests(run, found, error)}
-
-
-def _requests(run: Run, found: dict[str, Any], error: SymposiaError | None) -> dict[str, Any]:
-    """The request that the record holds and the one that was made, at the first divergence."""
-    later = [e for e in run.entries if step_of(e.place) >= found["step"] and e.place not in run._used]
-    first = min(later, key=lambda e: (steps_of(e.place), e.seq), default=None)
-    expected = dict(found["expected"] or {})
-    got = dict(found["got"] or {})
-    if first is not None and "request" not in expected:
-        expected |= {"place": first.place, "request": first.request}
-    if isinstance(error, NotRecorded) and "request" not in got:
-        got |= dict(error.got or {})
-    named = got.get("place") or expected.get("place") or found["place"]
-    return {
-        "place": named if step_of(named) >= found["step"] else found["place"],
-        "expected": expected or None,
-        "got": got or None,
-        "node": node_of(found["place"]),
     }

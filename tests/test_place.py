@@ -15,7 +15,7 @@ from langgraph.graph import StateGraph as LangGraphStateGraph
 from langgraph.types import Command, RetryPolicy, Send, interrupt
 from typing_extensions import TypedDict
 
-from symposia.runs import NoSaver
+from symposia.execution import NoSaver
 from symposia.state.errors import NotRecorded, PlaceError
 from symposia.state.graph import StateGraph
 from symposia.state.journal import Run, effect, opened

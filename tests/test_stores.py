@@ -554,3 +554,9 @@ async def test_machines_that_write_the_same_texts_in_two_orders_do_not_block_eac
             texts = [f"text {i} {j} " * 8 for j in range(200)]
             await asyncio.gather(one.append("a", entry(f"{i}.a", {"t": texts})), other.append("b", entry(f"{i}.b", {"t": texts[::-1]})))
         assert len(await one.entries("a")) == len(await one.entries("b")) == 10
+
+
+def test_postgresql_without_its_driver_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "symposia.state.postgres", None)
+    with pytest.raises(StoreError, match="driver is not installed"):
+        open_store("postgresql://host/name")
