@@ -1,7 +1,8 @@
 """The Python interface: each function once for async code and once (without the `a`) for scripts."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -158,19 +159,11 @@ def _configured() -> Config:
     return config
 
 
-class _opened:
-    """A store for the length of a `with`: the caller's open one, or one opened and closed here."""
-
-    def __init__(self, store: str | Path | Store | None, config: Config) -> None:
-        self._given = store
-        self._address = str(store) if isinstance(store, str | Path) else config.store
-
-    async def __aenter__(self) -> Store:
-        self._own = None if isinstance(self._given, Store) else open_store(self._address)
-        if self._own is not None:
-            await self._own.open()
-        return self._own or self._given  # type: ignore[return-value]
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._own is not None:
-            await self._own.close()
+@asynccontextmanager
+async def _opened(store: str | Path | Store | None, config: Config) -> AsyncIterator[Store]:
+    """The caller's open store, or one opened for the length of a `with`."""
+    if isinstance(store, Store):
+        yield store
+        return
+    async with open_store(str(store) if store is not None else config.store) as own:
+        yield own

@@ -258,8 +258,7 @@ async def resume(
         question = {k: v for k, v in waiting["ask"].items() if k != "place"}
         raise BadInput(f"run {record['run_id']} waits for an answer to {shorten(str(question))}", remedy="give it: --answer JSON")
     elif record["status"] == "paused" and waiting:
-        check_values(load(record["method"]), values or {})
-        record["marks"].append({"at": waiting["step"], "values": dict(values or {})})
+        record["marks"].append({"at": waiting["step"], "values": check_values(load(record["method"]), values or {})})
     elif values:
         raise BadInput(
             f"run {record['run_id']} is {record['status']}, not paused",
@@ -306,7 +305,7 @@ async def fork(
         "marks": [*marks, *([{"at": at, "values": edit}] if edit else [])],
         "parent": {"run": parent["run_id"], "at": at, "shifted": bool(edit)},
     }
-    for key in ("answer", "stop_reason", "error"):
+    for key in ("answer", "stop_reason", "error", "calls", "by_role", "requests", "usage", "cost_usd"):
         record.pop(key, None)
     return await start(store, record, on_event, on_open)
 

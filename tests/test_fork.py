@@ -31,7 +31,7 @@ from symposia.state.channels import grow
 from symposia.state.errors import BadInput, SymposiaError, UnknownName, from_record
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan, here, step_of
-from symposia.state.store import Store, open_store
+from symposia.state.store import Entry, Store, Usage, open_store
 from symposia.tools import settings as process
 from symposia.tools.llm import ask, prompt
 
@@ -846,3 +846,25 @@ async def test_an_unknown_run_is_named(sqlite):
     for call in (runs.resume(sqlite, "nothing"), runs.replay(sqlite, "nothing"), runs.fork(sqlite, "nothing", 1)):
         with pytest.raises(SymposiaError, match="unknown run 'nothing'"):
             await call
+
+
+async def test_a_fork_that_was_interrupted_takes_no_entry_of_its_parent_twice(sqlite):
+    def entry(place: str, text: str, copied: bool = False) -> Entry:
+        return Entry(place, b"d" * 16, "llm", {"q": "same"}, {"value": text}, Usage(role="solver"), copied=copied)
+
+    for place, text in (("2.a", "first"), ("4.a", "second")):
+        await sqlite.append("parent", entry(place, text))
+    record = {"parent": {"run": "parent", "at": 1, "shifted": False}}
+    taken_before = [entry("7.a", "first", copied=True)]
+    parent = await runs._parent(sqlite, record, taken_before)
+    assert parent.take("9.a", b"d" * 16).outcome == {"value": "second"}
+    assert parent.take("11.a", b"d" * 16) is None
+
+
+async def test_what_is_set_on_a_paused_run_is_fit_to_be_stored(script, sqlite):
+    script.answer = lambda node, messages: "SCORE: 0.1" if "SCORE:" in messages[-1]["content"] else "Step 1: so \\boxed{1}"
+    record = runs.new_record("magicore", {"k": 1, "model": "script/any"}, {"question": "q"}, pause_before=["finish"])
+    paused = await runs.start(sqlite, record)
+    done = await runs.resume(sqlite, paused.run_id, values={"answer": "half \ud800"})
+    assert (done.status, done.answer) == ("ok", "half \ufffd")
+    assert (await runs.replay(sqlite, paused.run_id))[0]["identical"]
