@@ -5,6 +5,7 @@ survives the journal: `to_record` gives plain JSON, `from_record` the same class
 """
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -155,9 +156,10 @@ def from_record(record: dict[str, Any]) -> SymposiaError:
     return found(record["message"], remedy=record.get("remedy"), place=record.get("place"))
 
 
+_EFFECT = re.compile(r"(\d+)\.(\w+)(?:~\d+)?(?:\.[a-z]\d+)*$")
+
+
 def _step_and_node(place: str | None) -> tuple[int | None, str | None]:
-    """Step and node of the innermost frame of a place."""
-    if not place:
-        return None, None
-    head, _, rest = place.rsplit("/", 1)[-1].partition(".")
-    return (int(head), rest.split(".")[0].split("~")[0]) if head.isdigit() else (None, None)
+    """Step and node of the innermost frame of a place in a run; a place in a file has none."""
+    found = _EFFECT.match(place.rsplit("/", 1)[-1]) if place else None
+    return (int(found[1]), found[2]) if found else (None, None)

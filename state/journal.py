@@ -99,7 +99,12 @@ class Run:
         self.artefact: dict[str, Any] | None = None
         self.frames: dict[str, tuple[str, ...]] = {}
         self._entered: defaultdict[str, int] = defaultdict(int)
-        self.on_effect: Callable[[str, str], None] | None = None
+        self.on_effect: Callable[[Entry, bool], None] | None = None
+        """Hears of every effect when its result is known, and whether it was made now."""
+        self.admit: Callable[[], Awaitable[None]] | None = None
+        """Is awaited before each paid effect, its slot in hand: a budget lets it wait here."""
+        self.asked = 0
+        """Effects asked for and not answered: waiting for a slot, or in flight."""
         self._found = {(e.place, e.digest): e for e in entries}
         self._used: set[str] = set()
         self._visits: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -118,6 +123,11 @@ class Run:
         n = self._entered[namespace]
         self._entered[namespace] += 1
         self.frames[f"{namespace}|{n}" if n else namespace] = frames
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has asked for any effect in this execution."""
+        return bool(self._used)
 
     def stop(self, reason: str) -> None:
         """Let no new effect start; those in flight end and are kept, without further attempts."""
@@ -276,20 +286,26 @@ async def effect(
         if inherited:
             entry = Entry(place, key, kind, request, entry.outcome, entry.usage, number, copied=True)
             await run.commit(entry)
-        return _deliver(run, entry)
+        return _deliver(run, entry, live=False)
     if run.strict:
         raise run.miss(place, kind, request)
-    async with nullcontext() if run.stop_reason else hold or nullcontext():
-        # Asked only here: whoever waited for a slot while the run was stopped has not begun.
-        if not run.stop_reason:
-            run.start()
-            try:
-                entry = Entry(place, key, kind, request, *await _perform(partial(perform, number) if salt else perform, place), number)
-                await run.commit(entry)
-            finally:
-                run.end()
-            run.live.append(entry)
-            return _deliver(run, entry)
+    run.asked += 1
+    try:
+        async with nullcontext() if run.stop_reason else hold or nullcontext():
+            if run.admit and hold:
+                await run.admit()
+            # Asked only here: whoever waited for a slot while the run was stopped has not begun.
+            if not run.stop_reason:
+                run.start()
+                try:
+                    entry = Entry(place, key, kind, request, *await _perform(partial(perform, number) if salt else perform, place), number)
+                    await run.commit(entry)
+                finally:
+                    run.end()
+                run.live.append(entry)
+                return _deliver(run, entry, live=True)
+    finally:
+        run.asked -= 1
     await run.idle()
     raise Stopped(f"no new work: {run.stop_reason}", place=place, remedy=f"`symposia resume {run.id}` goes on")
 
@@ -308,9 +324,9 @@ async def _perform(perform: Callable[[], Awaitable[Any]], place: str) -> tuple[d
     return outcome, usage
 
 
-def _deliver(run: Run, entry: Entry) -> Any:
+def _deliver(run: Run, entry: Entry, live: bool) -> Any:
     if run.on_effect:
-        run.on_effect(entry.kind, entry.usage.role)
+        run.on_effect(entry, live)
     if "error" in entry.outcome:
         raise from_record(entry.outcome["error"])
     return entry.outcome["value"]

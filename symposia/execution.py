@@ -13,8 +13,11 @@ from langgraph.types import Overwrite, StateUpdate
 from symposia.registry import load
 from symposia.state.errors import BadInput, StoreLocked, SymposiaError, shorten
 from symposia.state.journal import Run
+from symposia.state.store import Entry
 
 Event = dict[str, Any]
+"""`run`: method, row; `step`: step, ran, next; `node`: node; `effect`: kind, role, entry, live; `end`: status, error, cost_usd. Each has
+`run_id` and `type`."""
 Listener = Callable[[Event], None]
 Opened = Callable[[Run], None]
 """Is given the open run before its first effect, for whoever may have to stop it."""
@@ -78,7 +81,7 @@ class Execution:
     async def go(self) -> None:
         """Execute to the end, a pause or an error."""
         if self._listen:
-            self.run.on_effect = lambda kind, role: self._emit({"type": "effect", "kind": kind, "role": role})
+            self.run.on_effect = self._effect
         pending: Any = self.record["input"]
         for mark in self.record["marks"]:
             while self.last is None or self.last.step < mark["at"]:
@@ -161,6 +164,9 @@ class Execution:
         """An edit sets keys, also those whose reducer would append."""
         channels = self.graph.channels
         return {k: Overwrite(v) if isinstance(channels.get(k), (DeltaChannel, BinaryOperatorAggregate)) else v for k, v in values.items()}
+
+    def _effect(self, entry: Entry, live: bool) -> None:
+        self._emit({"type": "effect", "kind": entry.kind, "role": entry.usage.role, "entry": entry, "live": live})
 
     def _emit(self, event: Event) -> None:
         if self._listen:

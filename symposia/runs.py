@@ -29,6 +29,8 @@ from symposia.state.store import Entry, Store, Usage
 from symposia.tools.answers import task_of
 
 REFERENCES = ("answer", "reference", "gold", "gold_answer")
+GRADED = ("batch", "correct", "grader", "grade")
+"""What a batch adds to the record of a row."""
 _CANCEL_POLL = 0.5
 
 
@@ -190,35 +192,68 @@ async def start(store: Store, record: dict[str, Any], on_event: Listener | None 
     return await execute(store, record, on_event=on_event, on_open=on_open)
 
 
-async def execute(store: Store, record: dict[str, Any], *, on_event: Listener | None = None, on_open: Opened | None = None) -> Result:
-    """Execute a run as far as it goes, reading what is recorded and doing the rest, and write down what it came to."""
+async def execute(
+    store: Store,
+    record: dict[str, Any],
+    *,
+    on_event: Listener | None = None,
+    on_open: Opened | None = None,
+    alone: bool = True,
+) -> Result:
+    """Execute a run as far as it goes, reading what is recorded and doing the rest, and write down what it came to.
+
+    Args:
+        store: Where the journal is.
+        record: The run's record; what it comes to is written into it.
+        on_event: Hears of steps and effects.
+        on_open: Is given the open run.
+        alone: The run itself listens for `symposia cancel` and is on the disk at its end. A batch sets it off and does both for all of
+            its runs; one that is cancelled then keeps its status, since it is only put aside.
+    """
     entries = await store.entries(record["run_id"])
-    failures = [e for e in entries if "error" in e.outcome] if record["status"] in ("failed", "stopped") else []
-    await store.drop(record["run_id"], failures)
-    record["status"] = "started"
-    await store.put_run(record)
-    entries = [e for e in entries if e not in failures]
-    await store.go_on(record["run_id"])
-    await store.drop_steps(record["run_id"])
+    entries = await _forget(store, record, entries)
     run = Run(record["run_id"], store, entries, parent=await _parent(store, record, entries))
     run.artefact = await _artefact(store, record)
     if on_open:
         on_open(run)
+    if on_event:
+        on_event({"type": "run", "run_id": run.id, "method": record["method"], "row": record["row"]})
     begun = time.monotonic()
     error: SymposiaError | None = None
-    async with _saver(store, record) as saver, opened(run), _watched(store, run):
+    async with _saver(store, record) as saver, opened(run), _watched(store, run) if alone else contextlib.nullcontext():
         await saver.adelete_thread(record["run_id"])
         execution = Execution(record, run, saver, on_event=on_event)
         try:
             await execution.go()
         except (asyncio.CancelledError, KeyboardInterrupt):
-            await _conclude(store, record, execution, Stopped("interrupted", remedy=f"`symposia resume {run.id}` goes on"), begun)
+            if alone:
+                await _conclude(store, record, execution, Stopped("interrupted", remedy=f"`symposia resume {run.id}` goes on"), begun)
+                await store.flush()
+            if on_event:
+                on_event({"type": "end", "run_id": run.id, "status": "stopped", "error": None, "cost_usd": record.get("cost_usd")})
             raise
         except SymposiaError as failure:
             error = failure
         except Exception as failure:
             error = unexpected(failure, execution)
-    return await _conclude(store, record, execution, error, begun)
+    result = await _conclude(store, record, execution, error, begun)
+    if alone:
+        await store.flush()
+    if on_event:
+        on_event({"type": "end", "run_id": run.id, **{key: record[key] for key in ("status", "error", "cost_usd")}})
+    return result
+
+
+async def _forget(store: Store, record: dict[str, Any], entries: list[Entry]) -> list[Entry]:
+    """Mark a run as started; the entries it keeps from an earlier execution, without the failures of one that is to be tried again."""
+    failures = [e for e in entries if "error" in e.outcome] if record["status"] in ("failed", "stopped") else []
+    record["status"] = "started"
+    if entries or record.get("calls") is not None:
+        await store.drop(record["run_id"], failures)
+        await store.go_on(record["run_id"])
+        await store.drop_steps(record["run_id"])
+    await store.put_run(record)
+    return [e for e in entries if e not in failures]
 
 
 async def resume(
@@ -247,7 +282,7 @@ async def resume(
     """
     record = await store.run(run_id)
     if record["status"] in ("ok", "no_answer") and not values and not answered:
-        return _result(record, live=0)
+        return result_of(record, live=0)
     waiting = record.get("waiting")
     if answered:
         if not waiting or "ask" not in waiting:
@@ -284,7 +319,23 @@ async def fork(
     Raises:
         BadInput: The parent has no such step, or a key, parameter or role does not exist.
     """
-    parent = await store.run(run_id)
+    record = await fork_record(store, await store.run(run_id), at, values=values, params=params)
+    return await start(store, record, on_event, on_open)
+
+
+async def fork_record(
+    store: Store,
+    parent: Mapping[str, Any],
+    at: int,
+    *,
+    values: Mapping[str, Any] | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The record of a fork that has not started.
+
+    Raises:
+        BadInput: The parent has no such step, or a key, parameter or role does not exist.
+    """
     loaded = load(parent["method"])
     steps = [s.step for s in await store.steps(parent["run_id"]) if not s.frame]
     if steps and not 1 <= at <= max(steps):
@@ -305,9 +356,9 @@ async def fork(
         "marks": [*marks, *([{"at": at, "values": edit}] if edit else [])],
         "parent": {"run": parent["run_id"], "at": at, "shifted": bool(edit)},
     }
-    for key in ("answer", "stop_reason", "error", "calls", "by_role", "requests", "usage", "cost_usd"):
+    for key in ("answer", "stop_reason", "error", "calls", "by_role", "requests", "usage", "cost_usd", "inherited", *GRADED):
         record.pop(key, None)
-    return await start(store, record, on_event, on_open)
+    return record
 
 
 async def replay(store: Store, run_id: str, *, keep: bool = False) -> tuple[dict[str, Any], Execution]:
@@ -447,11 +498,10 @@ async def _conclude(store: Store, record: dict[str, Any], execution: Execution, 
     record |= ledger(found)
     await run.settle()
     await store.put_run(record)
-    await store.flush()
-    return _result(record, live=sum(e.usage.calls for e in run.live))
+    return result_of(record, live=sum(e.usage.calls for e in run.live))
 
 
-def _result(record: Mapping[str, Any], live: int) -> Result:
+def result_of(record: Mapping[str, Any], live: int) -> Result:
     """A finished record as what it came to, `live` completions of it made just now."""
     return Result(
         run_id=record["run_id"],
@@ -483,6 +533,7 @@ def ledger(entries: Sequence[Entry]) -> dict[str, Any]:
     prices = [u.usd for u in own if u.calls]
     return {
         "calls": sum(by_role.values()),
+        "inherited": sum(e.usage.calls for e in entries if e.copied),
         "by_role": by_role,
         "requests": sum(u.requests for u in own),
         "usage": {"prompt_tokens": sum(u.prompt_tokens for u in own), "completion_tokens": sum(u.completion_tokens for u in own)},
