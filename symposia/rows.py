@@ -1,17 +1,19 @@
-"""Questions from files: rows of JSON Lines, checked before the first call, and the problems that come with the package."""
+"""Questions from files: rows checked before the first call, and the problems that come with the package."""
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from typing_extensions import get_type_hints
 
 from symposia.registry import Loaded
 from symposia.runs import REFERENCES, check_input, row_input
-from symposia.state.errors import BadInput, nearest, shorten
+from symposia.sources import Problems
+from symposia.sources import read_jsonl as read_jsonl
+from symposia.state.errors import BadInput, nearest
 from symposia.tools.answers import task_of
 
 
@@ -27,51 +29,19 @@ class Row:
     """Whether it came with the package."""
 
 
-def read_jsonl(path: Path | None, text: str | None = None) -> list[tuple[str, dict[str, Any]]]:
-    """The objects of a JSON Lines file, each with its place (`FILE, line N`); blank lines are passed over.
-
-    Args:
-        path: The file.
-        text: What it holds, when it has been read already, such as from standard input.
-
-    Raises:
-        BadInput: The file cannot be read, a line is no JSON object, or there is none at all.
-    """
-    name = str(path) if path else "standard input"
-    if text is None:
-        try:
-            text = Path(name).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"{name} cannot be read: {error}", remedy="name a JSON Lines file in UTF-8") from None
-    found = [(f"{name}, line {i}", line) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not found:
-        raise BadInput(f"{name} holds no row", remedy='a row is a JSON object on a line of its own: {"question": "..."}')
-    return [(place, _object(line, place)) for place, line in found]
-
-
-def _object(line: str, place: str) -> dict[str, Any]:
-    """The JSON object on a line."""
-    remedy = 'a row is one JSON object on one line: {"question": "..."}'
-    try:
-        value = json.loads(line, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"no JSON: {shorten(str(error))}", remedy=remedy, place=place) from None
-    if not isinstance(value, dict):
-        raise BadInput(f"no JSON object but {shorten(line, 60)}", remedy=remedy, place=place)
-    return value
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
-
-
 def rows_of(loaded: Loaded, objects: Iterable[tuple[str, Mapping[str, Any]]], extra: Mapping[str, Any]) -> list[Row]:
     """Rows for a method; `extra` are inputs for rows that do not say otherwise.
 
     Raises:
-        BadInput: A row lacks its question, or has a field of the wrong kind; the place says line and field.
+        BadInput: Rows lack their question, or have fields of the wrong kind; the place says line and field.
     """
-    return [_row(loaded, number, place, given, extra) for number, (place, given) in enumerate(objects, 1)]
+    rows: list[Row] = []
+    problems = Problems()
+    for number, (place, given) in enumerate(objects, 1):
+        with problems.caught():
+            rows.append(_row(loaded, number, place, given, extra))
+    problems.check()
+    return rows
 
 
 def _row(loaded: Loaded, number: int, place: str, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Row:
@@ -84,7 +54,7 @@ def _row(loaded: Loaded, number: int, place: str, given: Mapping[str, Any], extr
         check_input(loaded, inputs)
     except BadInput as error:
         raise BadInput(error.message, remedy=error.remedy, place=place) from None
-    return Row(given.get("id", number), inputs, reference)
+    return Row(number if given.get("id") is None else given["id"], inputs, reference)
 
 
 def _check_question(inputs: Mapping[str, Any], given: Mapping[str, Any], place: str) -> None:
