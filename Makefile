@@ -61,8 +61,8 @@ studio: $(VENV)/studio.stamp ## LangGraph's development server with every method
 lock: $(VENV)/lock.stamp ## resolve the locks again (UPGRADE=--upgrade for newer releases)
 	$(UV) --group build -o requirements/build.txt
 	$(UV) pyproject.toml --extra dev -c requirements/build.txt -o requirements/dev.txt
-	$(UV) pyproject.toml --extra studio -c requirements/build.txt -c requirements/dev.txt -o requirements/studio.txt
-	$(UV) pyproject.toml -c requirements/build.txt -c requirements/dev.txt -o requirements/base.txt
+	$(UV) pyproject.toml --extra studio --extra eval -c requirements/build.txt -c requirements/dev.txt -o requirements/studio.txt
+	$(UV) pyproject.toml --extra eval -c requirements/build.txt -c requirements/dev.txt -o requirements/base.txt
 	$(UV) --group lock -o requirements/lock.txt
 
 wheel: $(VENV)/dev.stamp ## build dist/*.whl
