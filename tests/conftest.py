@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from commands import folder, model_server, models, symposia  # noqa: F401 - fixtures for every test
 from langgraph.config import get_config
 
 from symposia.state.store import Store, open_store
