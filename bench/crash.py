@@ -1,18 +1,22 @@
-"""Kill a run again and again, and count what it cost: MAgICoRe over rows of a data set against a local server, `kill -9`, start again.
+"""Kill a batch again and again, and count what it cost: MAgICoRe over rows of a data set against a local server, `kill -9`, start again.
 
     python bench/crash.py --data gsm8k.jsonl --rows 50 --kills 10
 
 Prints a JSON object: the requests the server received, those the final journal needed, what was lost at each kill, how many runs replay to
-the same states without a request, and whether each reply stands at exactly one place. Half of the kills hit the worker between the server's
-reply and its commit. Without `--data` the bundled toy problems are asked.
+the same states without a request, whether each reply stands at exactly one place, and whether each row has one line in the output file.
+The kills take turns: at a random moment, between the server's reply and its commit, and between a row's end and its line. Without `--data`
+the bundled toy problems are asked.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
+import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from importlib.resources import files
@@ -29,6 +33,7 @@ from symposia.tools.settings import configure
 
 CONCURRENCY = 64
 ROUNDS = 2
+KINDS = ("at any time", "after the reply", "before the line")
 
 
 def given(root: str, k: int) -> dict[str, Any]:
@@ -36,25 +41,6 @@ def given(root: str, k: int) -> dict[str, Any]:
     reward = f"reward/{root}?model="
     roles = {"outcome": f"{reward}orm", "process": f"{reward}prm"}
     return {"model": "test-model", "k": k, "max_rounds": ROUNDS, "calib_mean": 2.0, "confidence_threshold": 1.0, "roles": roles}
-
-
-async def work(store_url: str, url: str, root: str, rows: list[dict[str, Any]], k: int) -> None:
-    """What is killed: go through the rows, four at a time, starting or going on with the run of each."""
-    configure(api_base=url, concurrency=CONCURRENCY)
-    async with open_store(store_url) as store:
-        known = {r["row"]: r for r in await store.runs(limit=10_000)}
-
-        async def row(number: int) -> None:
-            record = known.get(number)
-            if record is None:
-                inputs = {"question": rows[number]["question"], "task": "auto"}
-                record = runs.new_record("magicore", given(root, k), inputs, row=number, checkpoints="none")
-                await runs.start(store, record)
-            elif record["status"] not in ("ok", "no_answer"):
-                await runs.execute(store, record)
-
-        for start in range(0, len(rows), 4):
-            await asyncio.gather(*(row(i) for i in range(start, min(start + 4, len(rows)))))
 
 
 def count(root: str, path: str = "_count") -> dict[str, Any]:
@@ -70,54 +56,90 @@ def post(root: str, path: str, **body: Any) -> None:
     urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
 
 
-def drive(store_url: str, rows: list[dict[str, Any]], k: int, kills: int, seed: int, delay: float) -> dict[str, Any]:
-    """Start the worker, kill it at random counts of answers, start it again, until it ends by itself."""
+def command(folder: Path, url: str, root: str, k: int, engine: str) -> list[str]:
+    """What is killed and started again: a batch over the rows."""
+    options = given(root, k)
+    roles = [word for role, model in options.pop("roles").items() for word in ("--role", f"{role}={model}")]
+    params = [word for name, value in options.items() if name != "model" for word in ("-p", f"{name}={value}")]
+    return [
+        *(sys.executable, "-m", "symposia.cli", "batch", "magicore", str(folder / "rows.jsonl"), "-o", str(folder / "out.jsonl")),
+        *("--store", str(folder / "store.db"), "--model", options["model"], "--api-base", url, "--concurrency", str(CONCURRENCY)),
+        *("--engine", engine, *roles, *params),
+    ]
+
+
+def drive(folder: Path, rows: list[dict[str, Any]], k: int, kills: int, seed: int, delay: float, engine: str = "local") -> dict[str, Any]:
+    """Start the batch, kill it at random moments, start it again, until it ends by itself.
+
+    The kills take turns: at a random count of answers; between the server's reply and its commit; and, when rows have ended, between the
+    commit of a row's end and its line in the output file.
+    """
     rng = random.Random(seed)
     each = k * (1 + 2 * ROUNDS) + 2 * k * (1 + ROUNDS)
     total = each * len(rows)
     moments = sorted(rng.sample(range(total // 50, total - total // 50), kills))
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     lost: list[dict[str, Any]] = []
-    with spawned(seed=seed, delay_s=delay, jitter_s=delay) as server:
-        command = [sys.executable, __file__, "--worker", json.dumps([store_url, server.url, server.root, k])]
+    with spawned(seed=seed, delay_s=delay, jitter_s=delay) as server, open(folder / "log.txt", "ab") as log:
         for i, moment in enumerate([*moments, None]):
-            worker = subprocess.Popen(command, stdin=subprocess.PIPE)
-            assert worker.stdin is not None
-            worker.stdin.write(json.dumps(rows).encode())
-            worker.stdin.close()
+            batch = subprocess.Popen(command(folder, server.url, server.root, k, engine), stdout=log, stderr=log)
             if moment is None:
-                if worker.wait():
-                    raise SystemExit(f"the worker ended with {worker.returncode}")
+                if batch.wait():
+                    raise SystemExit(f"the batch ended with {batch.returncode}: {(folder / 'log.txt').read_text()[-2000:]}")
                 break
-            after_reply = i % 2 == 1
-            if after_reply:
-                post(server.root, "_set", kill={"pid": worker.pid, "answered": moment})
+            kind = KINDS[i % 3]
+            if kind == "after the reply":
+                post(server.root, "_set", kill={"pid": batch.pid, "answered": moment})
             else:
-                wait_for(server.root, moment, worker)
-                worker.kill()
-            worker.wait()
-            time.sleep(0.05)
-            books = count(server.root)
-            lost.append({"at": moment, "after_reply": after_reply, "max_in_flight": books["max_in_flight"]})
+                wait_for(server.root, moment, batch)
+                if kind == "before the line":
+                    wait_for_unwritten(folder, batch)
+                batch.kill()
+            batch.wait()
+            # What a killed client has sent may still be on its way to the server.
+            time.sleep(0.05 if engine == "local" else 0.5)
+            lost.append({"at": moment, "kind": kind, "max_in_flight": count(server.root)["max_in_flight"], **unwritten(folder)})
         books = count(server.root)
-        report = asyncio.run(audit(store_url, server.url, len(rows), k))
+        report = asyncio.run(audit(folder / "store.db", server.url, len(rows), k))
         silent = count(server.root)["received"] == books["received"]
+    lines = [json.loads(line) for line in (folder / "out.jsonl").read_text().splitlines()]
     needed = report["requests"]
     return {
-        **{"rows": len(rows), "k": k, "rounds": ROUNDS, "kills": lost, "received": books["received"], "needed": needed},
-        **{"lost": books["received"] - needed, "allowed": sum(kill["max_in_flight"] for kill in lost), "replay_silent": silent, **report},
+        **{"rows": len(rows), "k": k, "rounds": ROUNDS, "engine": engine, "kills": lost, "received": books["received"], "needed": needed},
+        **{"lost": books["received"] - needed, "allowed": sum(kill["max_in_flight"] for kill in lost)},
+        **{"lines": len(lines), "rows_with_a_line": len({line["id"] for line in lines}), "replay_silent": silent, **report},
     }
 
 
-def wait_for(root: str, answered: int, worker: "subprocess.Popen[bytes]") -> None:
-    """Return when the server has answered so often, or the worker is done."""
-    while worker.poll() is None and count(root)["answered"] < answered:
+def wait_for(root: str, answered: int, batch: "subprocess.Popen[bytes]") -> None:
+    """Return when the server has answered so often, or the batch is done."""
+    while batch.poll() is None and count(root)["answered"] < answered:
         time.sleep(0.003)
 
 
-async def audit(store_url: str, url: str, n: int, k: int) -> dict[str, Any]:
+def wait_for_unwritten(folder: Path, batch: "subprocess.Popen[bytes]", most: float = 3.0) -> None:
+    """Return when a row has ended in the store and has no line yet, or the batch is done, or none was met for `most` seconds."""
+    until = time.monotonic() + most
+    while batch.poll() is None and not unwritten(folder)["unwritten"] and time.monotonic() < until:
+        time.sleep(0.001)
+
+
+def unwritten(folder: Path) -> dict[str, int]:
+    """Rows that have ended in the store, and those of them without a line."""
+    path = folder / "out.jsonl"
+    lines = path.read_bytes().count(b"\n") if path.exists() else 0
+    with contextlib.closing(sqlite3.connect(folder / "store.db", timeout=10)) as store:
+        try:
+            ended = store.execute("SELECT count(*) FROM runs WHERE status IN ('ok', 'no_answer')").fetchone()[0]
+        except sqlite3.OperationalError:
+            ended = 0
+    return {"ended": ended, "unwritten": max(0, ended - lines)}
+
+
+async def audit(path: Path, url: str, n: int, k: int) -> dict[str, Any]:
     """Replay every run, and look whether each reply stands at one place."""
     configure(api_base=url)
-    async with open_store(store_url) as store:
+    async with open_store(str(path)) as store:
         records = await store.runs(limit=10_000)
         reports = [(await runs.replay(store, r["run_id"]))[0] for r in records]
         stored = [(r["run_id"], e) for r in records for e in await store.entries(r["run_id"])]
@@ -146,7 +168,7 @@ def _as_formula(record: dict[str, Any], k: int) -> bool:
 
 
 def main() -> None:
-    """Read the options; as a worker, read the rows from standard input."""
+    """Read the options, do it, print the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="JSONL with a question a line")
     parser.add_argument("--rows", type=int, default=50)
@@ -154,20 +176,15 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.05, help="seconds the server takes, and as much more at random")
-    parser.add_argument("--store", default="")
-    parser.add_argument("--worker", type=json.loads)
+    parser.add_argument("--engine", default="local", help="local or processes")
+    parser.add_argument("--folder", type=Path, help="keep what is written here")
     options = parser.parse_args()
-    if options.worker:
-        store_url, url, root, k = options.worker
-        asyncio.run(work(store_url, url, root, json.load(sys.stdin), k))
-        return
     text = options.data.read_text() if options.data else (files("symposia.items") / "arithmetic.jsonl").read_text()
     rows = [json.loads(line) for line in text.splitlines()[: options.rows]]
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        store_url = options.store or f"{folder}/store.db"
-        print(json.dumps(drive(store_url, rows, options.k, options.kills, options.seed, options.delay), indent=1))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        print(json.dumps(drive(folder, rows, options.k, options.kills, options.seed, options.delay, options.engine), indent=1))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from symposia.state.errors import StoreError, StoreVersion, UnknownName
 from symposia.state.packing import Blobs, pack, pack_shared, refs_of, unpack
 
 VERSION = 1
-_KNOWN_BLOBS = 200_000
+_KNOWN_BLOBS = 20_000
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS symposia_format (version INTEGER NOT NULL)",
@@ -29,18 +29,27 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS steps (run TEXT, frame TEXT, step INTEGER, digest {bytes}, next TEXT, PRIMARY KEY (run, frame, step))",
     "CREATE TABLE IF NOT EXISTS cancels (run TEXT PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS artefacts (id TEXT PRIMARY KEY, method TEXT, record TEXT)",
+    "CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, output TEXT, started DOUBLE PRECISION, record TEXT)",
+    "CREATE TABLE IF NOT EXISTS merged (file TEXT PRIMARY KEY, seq BIGINT)",
 )
 
 _ENTRY_COLUMNS = (
     "run, place, digest, kind, request, salt, outcome, role, model, calls, requests, prompt_tokens, completion_tokens, usd, ms,"
     " copied, notes"
 )
-_ADD_ENTRY = f"INSERT INTO entries ({_ENTRY_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608
+ADD_ENTRY = f"INSERT INTO entries ({_ENTRY_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608
 ADD_BLOB = "INSERT INTO blobs (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
-_ADD_STEP = (
+ADD_STEP = (
     "INSERT INTO steps (run, frame, step, digest, next) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (run, frame, step) DO UPDATE SET digest = excluded.digest, next = excluded.next"
 )
+
+PUT_RUN = (
+    "INSERT INTO runs (id, started, method, status, record) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET status = excluded.status, record = excluded.record"
+)
+DROP_ENTRY = "DELETE FROM entries WHERE run = ? AND seq = ?"
+DROP_STEPS = "DELETE FROM steps WHERE run = ?"
 
 Write = tuple[str, Sequence[Sequence[Any]]]
 
@@ -93,6 +102,8 @@ class Store(ABC):
     def __init__(self, url: str) -> None:
         """Remember the address; nothing is opened yet."""
         self.url = url
+        self.address = url
+        """What another process opens the same store with; unlike `url` it holds a server's password."""
         self._known: set[bytes] = set()
         self._pending: list[tuple[list[Write], asyncio.Future[None]]] = []
 
@@ -162,11 +173,7 @@ class Store(ABC):
     async def put_run(self, record: dict[str, Any]) -> None:
         """Write or replace a run's record, by its `run_id`."""
         row = (record["run_id"], record["started"], record["method"], record["status"], json.dumps(record))
-        sql = (
-            "INSERT INTO runs (id, started, method, status, record) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET status = excluded.status, record = excluded.record"
-        )
-        await self.write([(sql, [row])])
+        await self.write([(PUT_RUN, [row])])
 
     async def run(self, run_id: str) -> dict[str, Any]:
         """A run's record, by its id or an unambiguous beginning of it.
@@ -203,7 +210,7 @@ class Store(ABC):
             *(u.prompt_tokens, u.completion_tokens, u.usd, round(u.ms, 2), int(entry.copied), notes),
         )
         new = [(k, v) for k, v in blobs.items() if k not in self._known]
-        future = self.write([(ADD_BLOB, new), (_ADD_ENTRY, [row])])
+        future = self.write([(ADD_BLOB, new), (ADD_ENTRY, [row])])
         future.add_done_callback(lambda done: self._remember(new) if not done.cancelled() and done.exception() is None else None)
         return future
 
@@ -249,7 +256,7 @@ class Store(ABC):
         """Forget entries of a run, such as the failures of a run that is tried again."""
         rows = [(run_id, e.seq) for e in entries]
         if rows:
-            await self.write([("DELETE FROM entries WHERE run = ? AND seq = ?", rows)])
+            await self.write([(DROP_ENTRY, rows)])
 
     async def _blobs_of(self, packed: Iterable[bytes]) -> dict[bytes, bytes]:
         """All blobs that packed values need, a level of references at a time."""
@@ -272,7 +279,7 @@ class Store(ABC):
     def append_step(self, run_id: str, step: Step) -> "asyncio.Future[None]":
         """Queue the digest of a state."""
         row = (run_id, step.frame, step.step, step.digest, json.dumps(step.next))
-        return self.write([(_ADD_STEP, [row])])
+        return self.write([(ADD_STEP, [row])])
 
     async def steps(self, run_id: str) -> list[Step]:
         """The recorded steps of a run, by frame and step."""
@@ -281,7 +288,7 @@ class Store(ABC):
 
     async def drop_steps(self, run_id: str) -> None:
         """Forget the recorded steps of a run that is executed again."""
-        await self.write([("DELETE FROM steps WHERE run = ?", [(run_id,)])])
+        await self.write([(DROP_STEPS, [(run_id,)])])
 
     async def ask_to_stop(self, run_id: str) -> None:
         """Leave word for whoever executes the run that no new work should start."""
@@ -313,11 +320,58 @@ class Store(ABC):
         record: dict[str, Any] = json.loads(rows[0][0])
         return record
 
+    # -- batches ------------------------------------------------------------------------------------------------------------------------
+
+    async def put_batch(self, record: dict[str, Any]) -> None:
+        """Write or replace a batch's record, by its `batch_id`; the ids of its runs begin with that id."""
+        row = (record["batch_id"], record["output"], record["started"], json.dumps(record))
+        sql = (
+            "INSERT INTO batches (id, output, started, record) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET output = excluded.output, record = excluded.record"
+        )
+        await self.write([(sql, [row])])
+
+    async def batches(self, *, batch_id: str | None = None, output: str | None = None) -> list[dict[str, Any]]:
+        """The records of batches, newest first: the one of an id, or those that wrote to an output file."""
+        column, wanted = ("id", batch_id) if batch_id is not None else ("output", output)
+        rows = await self.read(f"SELECT record FROM batches WHERE {column} = ? ORDER BY started DESC", (wanted,))  # noqa: S608
+        return [json.loads(r[0]) for r in rows]
+
+    async def statuses(self, batch_id: str) -> dict[str, str]:
+        """The status of each run of a batch that has begun, by run id."""
+        return dict(await self.read("SELECT id, status FROM runs WHERE id >= ? AND id < ?", _beginning_with(batch_id)))
+
+    async def spent(self, batch_id: str) -> Usage:
+        """What a batch has paid so far, rows that are half done included; `usd` is None when some call has no known price."""
+        found = await self.read(
+            "SELECT sum(calls), sum(requests), sum(prompt_tokens), sum(completion_tokens), sum(usd),"
+            " sum(CASE WHEN usd IS NULL AND calls > 0 THEN 1 ELSE 0 END) FROM entries WHERE copied = 0 AND run >= ? AND run < ?",
+            _beginning_with(batch_id),
+        )
+        calls, requests, sent, back, usd, unpriced = (value or 0 for value in found[0])
+        price = None if unpriced else float(usd)
+        return Usage(calls=int(calls), requests=int(requests), prompt_tokens=int(sent), completion_tokens=int(back), usd=price)
+
+    async def forget(self, run_id: str) -> None:
+        """Remove a run with its entries and steps, so that it can be made anew."""
+        tables = (("runs", "id"), ("entries", "run"), ("steps", "run"), ("cancels", "run"))
+        await self.write([(f"DELETE FROM {table} WHERE {column} = ?", [(run_id,)]) for table, column in tables])  # noqa: S608
+
+    async def cancelled(self) -> set[str]:
+        """The runs that somebody asked to stop."""
+        return {row[0] for row in await self.read("SELECT run FROM cancels")}
+
     def _fail(self, taken: list[tuple[list[Write], "asyncio.Future[None]"]], error: BaseException) -> None:
         """Tell everyone who waits for a commit that it failed."""
         for _, future in taken:
             if not future.done():
                 future.set_exception(error)
+                future.exception()  # looked at: not everybody who writes waits at once, and the first who does tells
+
+
+def _beginning_with(prefix: str) -> tuple[str, str]:
+    """The range of the texts that begin with a prefix of hexadecimal digits or letters."""
+    return prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def open_store(url: str) -> Store:

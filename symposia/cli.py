@@ -175,6 +175,85 @@ def run(
 
 
 @app.command()
+def batch(
+    method: MethodName,
+    data: Annotated[
+        str | None, typer.Argument(metavar="IN", help="IN.jsonl, .json, .csv, .tsv, .parquet, - or hf:NAME:CONFIG:SPLIT")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="OUT", help="OUT.jsonl, a line per row; .parquet is written at the end")
+    ] = ...,  # type: ignore[assignment]
+    model: Model = None,
+    role: Roles = None,
+    prompt: Prompts = None,
+    param: Params = None,
+    mapping: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=NAME", help="a field's name in the data set")] = None,
+    task: Annotated[str | None, typer.Option(metavar="T", help="form of the answers: auto, number, math, letter, text, ...")] = None,
+    seed: Seed = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="the first N rows only")] = None,
+    repeat: Annotated[int, typer.Option(metavar="N", min=1, help="run each row N times, with a seed each time with the next one")] = 1,
+    grader: Annotated[str | None, typer.Option(metavar="G", help="auto, exact, math, letter or judge; default auto")] = None,
+    judge_model: Annotated[str | None, typer.Option(metavar="M", help="the model of --grader judge")] = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(metavar="X", min=0, help="what the batch may cost in all, earlier starts included")
+    ] = None,
+    budget_tokens: Annotated[int | None, typer.Option(metavar="N", min=0, help="tokens it may use in all, earlier starts included")] = None,
+    time_limit: Annotated[str | None, typer.Option(metavar="T", help="start no new call after this long: 45s, 30m, 2h")] = None,
+    order: Annotated[str, typer.Option(metavar="row|model", help="model: all ready calls of a model before the next model")] = "row",
+    engine: Annotated[str, typer.Option(metavar="E", help="local, processes (all cores) or ray (many machines)")] = "local",
+    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="workers of processes or ray")] = None,
+    retry: Annotated[list[str] | None, typer.Option(metavar="STATUS", help="no_answer: try these again too, as failed rows are")] = None,
+    origin: Annotated[Path | None, typer.Option("--from", metavar="OUT", help="fork every run of another batch")] = None,
+    at: Annotated[int | None, typer.Option(metavar="N", min=1, help="with --from: from the state after this step")] = None,
+    values: Values = None,
+    prepare: Annotated[str | None, typer.Option(metavar="DATA", help="make the method's artefact from this data set first, once")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check everything and say what would be done")] = False,
+    api_base: ApiBase = None,
+    timeout: Timeout = None,
+    concurrency: Concurrency = None,
+    rpm: Annotated[int | None, typer.Option(metavar="N", min=1, help="requests per minute and model at most")] = None,
+    tpm: Annotated[int | None, typer.Option(metavar="N", min=1, help="tokens per minute and model at most")] = None,
+    store: StoreAddress = None,
+    as_json: Json = False,
+) -> int:
+    """Run a method over a data set.
+
+    The same command again goes on where it stopped: finished rows are skipped, failed ones tried again, half-finished ones continue.
+    """
+    from symposia import command
+    from symposia.batch.command import Asked, mapping_of, run_batch
+
+    config = command.configured(store, api_base, timeout, concurrency, rpm=rpm, tpm=tpm)
+    forks = origin is not None
+    given = {} if forks else command.given(config, method, model, role, prompt, param, seed)
+    asked = Asked(
+        method=method,
+        source=data,
+        out=out,
+        mapping=mapping_of(mapping),
+        extra={"task": task} if task else {},
+        limit=limit,
+        repeats=repeat,
+        grader=grader,
+        judge=judge_model,
+        budget_usd=budget_usd,
+        budget_tokens=budget_tokens,
+        time_limit=time_limit,
+        order=order,
+        engine=engine,
+        workers=workers,
+        retry=retry or [],
+        origin=origin,
+        at=at,
+        values=command.edits(values),
+        changes=command.changed(model, role, prompt, param) if forks else {},
+        prepare=prepare,
+        dry_run=dry_run,
+    )
+    return run_batch(config, asked, given, as_json)
+
+
+@app.command()
 def resume(
     run_id: RunId,
     values: Values = None,
@@ -288,6 +367,32 @@ def prepare(
     made, pressed = command.watched(config, lambda opened, hooks: runs.prepare(opened, method, asked, given, **hooks))
     output.emit(made) if as_json else output.show_prepared(made)
     return 130 if pressed else int(made["status"] not in command.FINE)
+
+
+@app.command("eval")
+def evaluate(
+    outputs: Annotated[list[Path], typer.Argument(metavar="OUT [OTHER...]", help="what `symposia batch` wrote, .jsonl or .parquet")],
+    grader: Annotated[str | None, typer.Option(metavar="G", help="grade again: auto, exact, math, letter or judge")] = None,
+    judge_model: Annotated[str | None, typer.Option("--judge-model", metavar="M", help="LiteLLM name of the judge")] = None,
+    plot: Annotated[list[Path] | None, typer.Option("--plot", metavar="FILE", help="accuracy against cost, .png or .svg")] = None,
+    seed: Seed = None,
+    confidence: Annotated[float, typer.Option(metavar="P", help="of the intervals, between 0 and 1")] = 0.95,
+    api_base: ApiBase = None,
+    timeout: Timeout = None,
+    concurrency: Concurrency = None,
+    store: StoreAddress = None,
+    as_json: Json = False,
+) -> int:
+    """Tell what outputs of a batch are worth.
+
+    Accuracy with its interval, cost and time; two or more are compared on the rows they share.
+    """
+    from symposia import command
+    from symposia.evaluation import run_eval
+
+    config = command.configured(store, api_base, timeout, concurrency)
+    judge: dict[str, Any] = {"judge_model": judge_model, "seed": seed}
+    return run_eval(config, outputs, grader=grader, **judge, plots=plot or (), confidence=confidence, as_json=as_json)
 
 
 @app.command()

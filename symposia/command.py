@@ -35,14 +35,16 @@ FINE = ("ok", "no_answer", "paused")
 class Ctrl:
     """Ctrl-C while runs execute: the first press lets no new call start and those in flight end, the second ends at once."""
 
-    def __init__(self) -> None:
-        """Nothing is pressed, no run is open."""
+    def __init__(self, stop: Callable[[str], None] | None = None) -> None:
+        """Nothing is pressed; `stop` is called with the reason, else the run that is open is stopped."""
         self.pressed = False
         self._run: Run | None = None
+        self._stop_all = stop
 
     def __enter__(self) -> Self:
         """Listen; inside a running event loop."""
         self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
         self._before = signal.signal(signal.SIGINT, self._press)
         return self
 
@@ -56,6 +58,9 @@ class Ctrl:
         self._stop()
 
     def _press(self, _number: int, _frame: FrameType | None) -> None:
+        if self.pressed and self._stop_all is not None and self._task is not None and not self._task.cancelling():
+            self._loop.call_soon_threadsafe(self._task.cancel)  # between two steps of the loop, never within a commit
+            return
         if self.pressed:
             raise KeyboardInterrupt
         self.pressed = True
@@ -66,7 +71,9 @@ class Ctrl:
         self._stop()
 
     def _stop(self) -> None:
-        if self.pressed and self._run is not None:
+        if self.pressed and self._stop_all is not None:
+            self._stop_all("interrupted")
+        elif self.pressed and self._run is not None:
             self._run.stop("interrupted")
 
 
@@ -152,11 +159,11 @@ def in_store(config: Config, work: Callable[[Store], Awaitable[T]], *, prints: b
 
 
 def configured(
-    store: str | None = None, api_base: str | None = None, timeout: float | None = None, concurrency: int | None = None
+    store: str | None = None, api_base: str | None = None, timeout: float | None = None, concurrency: int | None = None, **further: Any
 ) -> Config:
-    """The configuration with the options of a command over it, its process settings in force."""
+    """The configuration with the options of a command over it, its process settings in force; `further` are settings of few commands."""
     config = load_config()
-    over = {"api_base": api_base, "timeout": timeout, "concurrency": concurrency}
+    over = {"api_base": api_base, "timeout": timeout, "concurrency": concurrency, **further}
     config.process |= {name: value for name, value in over.items() if value is not None}
     config.store = store or config.store
     base = config.process.get("api_base")

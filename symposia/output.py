@@ -45,17 +45,17 @@ def say(line: object) -> None:
 
 def emit(value: Mapping[str, Any]) -> None:
     """One JSON object on stdout, in ASCII, so that no terminal and no encoding can spoil it; indented for a reader at a terminal."""
-    text = json.dumps(_finite(value), indent=2 if sys.stdout.isatty() else None, allow_nan=False)
+    text = json.dumps(finite(value), indent=2 if sys.stdout.isatty() else None, allow_nan=False)
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows no infinity: such a number becomes its name."""
+def finite(value: Any) -> Any:
+    """A JSON value; JSON knows no infinity, so such a number becomes its name."""
     if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -155,7 +155,7 @@ def next_command(result: Result) -> str:
 
 def show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     """The runs of a file as a table."""
-    table = _table("row", "run", "status", "answer", "reference", "correct", "calls", "cost")
+    table = new_table("row", "run", "status", "answer", "reference", "correct", "calls", "cost")
     for row in rows:
         status = Text(row["status"], style=_COLORS.get(row["status"], ""))
         verdict = {True: "yes", False: "no", None: ""}[row["correct"]]
@@ -175,7 +175,7 @@ def show_runs(records: Sequence[Mapping[str, Any]], address: str) -> None:
     if not records:
         say(f"no runs in {address}")
         return
-    table = _table("run", "method", "started", "status", "answer", "calls", "cost", "seconds", "from")
+    table = new_table("run", "method", "started", "status", "answer", "calls", "cost", "seconds", "from")
     for r in records:
         started = datetime.fromtimestamp(r["started"]).strftime("%Y-%m-%d %H:%M:%S")
         origin = f"{r['parent']['run']} after {r['parent']['at']}" if r["parent"] else ""
@@ -217,7 +217,7 @@ def show_prepared(made: Mapping[str, Any]) -> None:
 
 def show_methods(cards: Sequence[Mapping[str, Any]]) -> None:
     """All methods as a table."""
-    table = _table("name", "title", "year", "family", "roles", "calls at most", "arXiv")
+    table = new_table("name", "title", "year", "family", "roles", "calls at most", "arXiv")
     for card in cards:
         cells = (card["name"], card["title"], card["year"], card["family"], ", ".join(card["roles"]), card["calls"], card["arxiv"])
         table.add_row(*(Text(safe(cell)) for cell in cells))
@@ -233,20 +233,21 @@ def show_method(card: Mapping[str, Any]) -> None:
     if card["scoring"] != "0":
         OUT.print(Text(f"scoring  {card['scoring']} at most, {card['scoring_by_default']} with the defaults"))
     OUT.print(Text(f"nodes    {', '.join(card['nodes'])}"))
-    table = _table("-p", "default", "meaning")
+    table = new_table("-p", "default", "meaning")
     for name, field in card["parameters"].items():
         default = field["default"]
         nested = isinstance(default, Mapping) and default
         shown = f"of {', '.join(default)}" if nested else json.dumps(default)
         table.add_row(Text(name), Text(safe(shown)), Text(safe(field["description"])))
     OUT.print(table, soft_wrap=False)
-    inputs = _table("--input", "type", "meaning")
+    inputs = new_table("--input", "type", "meaning")
     for name, field in card["input"].items():
         inputs.add_row(Text(name), Text(safe(field["type"])), Text(safe(field["description"])))
     OUT.print(inputs, soft_wrap=False)
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """An empty table in the one style."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(Text(column), overflow="fold", no_wrap=i == 0)

@@ -13,12 +13,14 @@ SCRIPT = Path(__file__).parent.parent / "bench" / "crash.py"
 def test_kill_dash_nine_costs_at_most_what_was_in_flight(tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"question": f"What is {i} plus {i}?"}) + "\n" for i in range(6)))
-    command = [sys.executable, str(SCRIPT), "--data", str(rows), "--rows", "6", "--kills", "10", "--k", "5", "--seed", "3"]
+    command = [sys.executable, str(SCRIPT), "--data", str(rows), "--rows", "6", "--kills", "9", "--k", "5", "--seed", "3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     print(f"lost {report['lost']} of {report['needed']} requests over {len(report['kills'])} kills: {report['kills']}")
     assert report["finished"]
+    assert (report["lines"], report["rows_with_a_line"]) == (6, 6)
+    assert any(kill["unwritten"] for kill in report["kills"]), "no kill fell between a row's end and its line"
     assert report["as_formula"] == 6
     assert 0 <= report["lost"] <= report["allowed"]
     assert report["replay_silent"]

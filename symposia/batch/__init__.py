@@ -1,0 +1,1 @@
+"""Batches: a method over the rows of a data set, as fast as the models allow, never paying twice."""

@@ -1,0 +1,57 @@
+"""Where crews work: in this process (`local`), in several of this machine (`processes`), on many machines (`ray`)."""
+
+import gc
+from collections.abc import Mapping
+from typing import Any
+
+from symposia.batch.boss import Engine, Link
+from symposia.batch.crew import Crew
+from symposia.state.errors import UnknownName
+from symposia.state.store import Store
+
+ENGINES = ("local", "processes", "ray")
+
+
+class Local:
+    """One crew, in this process."""
+
+    name = "local"
+    size = 1
+
+    def __init__(self, store: Store, terms: Mapping[str, Any]) -> None:
+        """For a store and what holds for all rows."""
+        self._store, self._terms = store, terms
+
+    async def link(self) -> Link:
+        """Start it."""
+        calm_collector()
+        return Crew(self._store, self._terms)
+
+    async def close(self) -> None:
+        """The crew's link is closed by whoever opened it."""
+
+
+def calm_collector() -> None:
+    """Collect garbage seldom: looking through hundreds of live graphs again and again costs up to half of the time."""
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+
+
+def engine_of(name: str, store: Store, terms: Mapping[str, Any], workers: int | None) -> Engine:
+    """The engine of a name.
+
+    Raises:
+        UnknownName: There is none of that name.
+        BadInput: It cannot work with this store.
+    """
+    if name == "local":
+        return Local(store, terms)
+    if name == "processes":
+        from symposia.batch.processes import Processes
+
+        return Processes(store, terms, workers)
+    if name == "ray":
+        from symposia.batch.ray_engine import RayEngine
+
+        return RayEngine(store, terms, workers)
+    raise UnknownName.of("engine", name, ENGINES, remedy=f"--engine {', '.join(ENGINES)}")

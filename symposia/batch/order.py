@@ -1,0 +1,98 @@
+"""Rows by model, for a machine that holds one model at a time: all ready calls of a model are made before the next one is wanted.
+
+A row whose calls all wait for absent models is put aside: its graph is dropped, and built again from the journal, without a call, when its
+model is there. So each model is present once per stage of the method, however many rows there are.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from symposia.state.journal import Run, current
+from symposia.tools.limits import Gate, gate
+
+_log = logging.getLogger("symposia.batch")
+_QUIET = 2  # looks at which nothing has moved before a row counts as waiting only
+
+
+@dataclass
+class _Row:
+    """A row that is at work."""
+
+    job: dict[str, Any]
+    run: Run
+    wants: Counter[str] = field(default_factory=Counter)
+    seen: tuple[int, int] = (0, 0)
+    quiet: int = 0
+
+
+class ByModel(Gate):
+    """Lets one model's calls through at a time."""
+
+    def __init__(self, set_aside: Callable[[dict[str, Any]], None]) -> None:
+        """No model is present; `set_aside` drops a row's graph."""
+        super().__init__()
+        self.more = True
+        self.aside: dict[str, tuple[dict[str, Any], frozenset[str]]] = {}
+        """Jobs that wait, with the models they want, by run id."""
+        self._set_aside = set_aside
+        self._rows: dict[str, _Row] = {}
+        gate(self)
+
+    def close(self) -> None:
+        """Let everything through again."""
+        gate(None)
+
+    def opened(self, job: dict[str, Any], run: Run) -> None:
+        """Know a row that begins."""
+        self._rows[run.id] = _Row(job, run)
+
+    def gone(self, run_id: str) -> None:
+        """Forget a row that has ended."""
+        self._rows.pop(run_id, None)
+
+    def wants(self, model: str) -> None:
+        """A call of the current run waits for a model that is not present."""
+        row = self._rows.get(current().id)
+        if row:
+            row.wants[model] += 1
+
+    def turn(self, idle: bool) -> list[dict[str, Any]]:
+        """Put rows aside that only wait; when nothing else can be done (`idle`, and no rows are to come), bring in the next model.
+
+        Returns:
+            The jobs that the next model lets go on.
+        """
+        if self.present is None and self._rows:
+            self._bring(sum((row.wants for row in self._rows.values()), Counter()))
+            return []
+        for run_id, row in list(self._rows.items()):
+            if self._waits_only(row):
+                self.aside[run_id] = row.job, frozenset(row.wants)
+                del self._rows[run_id]
+                self._set_aside(row.job)
+        if not idle or self.more or not self.aside:
+            return []
+        self._bring(Counter(model for _, wants in self.aside.values() for model in wants))
+        going = [run_id for run_id, (_, wants) in self.aside.items() if self.present in wants]
+        return [self.aside.pop(run_id)[0] for run_id in going]
+
+    def _waits_only(self, row: _Row) -> bool:
+        """Whether every call a row has asked for waits for an absent model, and that for a while: a node may still be computing."""
+        blocked = sum(row.wants.values())
+        now = row.run.asked, len(row.run.live)
+        row.quiet = row.quiet + 1 if now == row.seen and blocked and row.run.asked == blocked else 0
+        row.seen = now
+        return row.quiet >= _QUIET
+
+    def _bring(self, wanted: Counter[str]) -> None:
+        """Make the model present that most calls wait for; equal ones by name."""
+        if not wanted:
+            return
+        model = min(wanted, key=lambda name: (-wanted[name], name))
+        _log.info("model %s: %d calls or rows wait for it", model, wanted[model])
+        for row in self._rows.values():
+            row.wants.pop(model, None)
+        self.admit(model)

@@ -1,0 +1,250 @@
+"""What a batch is to do: its rows as jobs, and which of them are done already.
+
+A batch is known by its output file: the ids of the runs in it begin with the batch's id, whose record in the store says method and
+parameters. So the same command finds its batch again, and another method or parameter is told from it.
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symposia.batch.crew import FINISHED, Job
+from symposia.batch.lines import Line, digest_of_reference
+from symposia.batch.out import Out
+from symposia.records import flat
+from symposia.rows import Row
+from symposia.runs import fork_record, new_record
+from symposia.state.errors import BadInput, UnknownName, shorten
+from symposia.state.packing import digest_of
+from symposia.state.store import Store
+
+_ID = 9  # characters of a batch's id
+_AFRESH = "name a new output file for it: -o FILE"
+
+
+@dataclass
+class Plan:
+    """What one start of a batch has to do."""
+
+    batch: dict[str, Any]
+    """The batch's record: `batch_id`, `method`, `params`, `output`, `input`, `grader`, `origin` (of a fork), `started`, `ended`."""
+    template: dict[str, Any]
+    """The record of a run, without what is the row's own."""
+    jobs: list[Job]
+    written: list[Line]
+    """Lines that stand in the output file and stay."""
+    resumed: int = 0
+    """Rows that had begun, or had ended without success, and go on."""
+    regraded: int = 0
+    """Finished rows whose line is written again, because the reference or the grader has changed."""
+    foreign: int = 0
+    """Lines of rows that are not in the input any more, which stay."""
+
+
+async def plan_rows(
+    store: Store,
+    out: Out,
+    method: str,
+    given: Mapping[str, Any],
+    rows: Sequence[Row],
+    *,
+    source: str,
+    grader: tuple[str, Any],
+    repeats: int = 1,
+    retry: Sequence[str] = (),
+) -> Plan:
+    """The jobs of a batch over rows.
+
+    Args:
+        store: Where the runs are, or will be.
+        out: The output file, not yet opened.
+        method: The method's name.
+        given: Its parameters.
+        rows: The rows, in their order.
+        source: The name of the data set, for the record.
+        grader: The grader's name and its parameters as JSON.
+        repeats: How often each row is run; with a seed, each time with the next one.
+        retry: Statuses besides `failed` that are tried again: `no_answer`.
+
+    Raises:
+        BadInput: The output file is another batch's, or was made with other parameters.
+    """
+    template = new_record(method, given, rows[0].inputs, checkpoints="none")
+    batch = await _batch(store, out, {"method": method, "params": template["params"], "origin": None}, source, grader)
+    jobs = [_job(batch["batch_id"], template, number, row, repeat) for repeat in _repeats(repeats) for number, row in enumerate(rows, 1)]
+    return await _planned(store, out, batch, template, jobs, retry)
+
+
+async def plan_forks(
+    store: Store,
+    out: Out,
+    method: str,
+    lines: Sequence[tuple[str, Mapping[str, Any]]],
+    at: int,
+    *,
+    source: str,
+    values: Mapping[str, Any],
+    params: Mapping[str, Any],
+    grader: tuple[str, Any],
+    retry: Sequence[str] = (),
+) -> Plan:
+    """The jobs of a batch that goes on from a step of every run of another.
+
+    A run that ended before that step has nothing to change: its fork takes all of it over.
+
+    Args:
+        store: Where the runs are.
+        out: The output file, not yet opened.
+        method: The method they must be of.
+        lines: The lines of the other batch's output, each with its place.
+        at: The step after which the change is made.
+        source: The other output file.
+        values: Keys of the state to set.
+        params: Parameters to change.
+        grader: The grader's name and its parameters as JSON.
+        retry: As in `plan_rows`.
+
+    Raises:
+        BadInput: A run is not in the store, no run has that step, or a key or parameter does not exist.
+    """
+    parents = [await _parent(store, line, place) for place, line in lines]
+    other = next((parent["method"] for parent in parents if parent["method"] != method), None)
+    if other:
+        raise BadInput(f"{source} holds runs of {other}, not of {method}", remedy=f"symposia batch {other} --from {source} ...")
+    records = [await _fork(store, parent, at, values, params) for parent in parents]
+    if not any(record["marks"] or record["parent"]["at"] == at for record in records):
+        most = max(record["parent"]["at"] for record in records)
+        raise BadInput(f"no run of {source} has a step {at}; the longest has {most}", remedy=f"--at N with N up to {most}")
+    origin = {"from": source, "batch": parents[0].get("batch_id"), "at": at, "values": dict(values), "params": dict(params)}
+    wanted = {"method": parents[0]["method"], "params": parents[0]["params"], "origin": origin}
+    batch = await _batch(store, out, wanted, source, grader)
+    jobs = [_forked(batch["batch_id"], record, dict(line)) for record, (_, line) in zip(records, lines, strict=True)]
+    return await _planned(store, out, batch, records[0], jobs, retry)
+
+
+def _repeats(repeats: int) -> list[int | None]:
+    return [None] if repeats == 1 else list(range(1, repeats + 1))
+
+
+def _job(batch_id: str, template: Mapping[str, Any], number: int, row: Row, repeat: int | None) -> Job:
+    """A row as a job; its run's id comes from its id and content, so that a changed row is another run."""
+    seed = template["params"].get("seed")
+    over = {"params": {**template["params"], "seed": seed + repeat - 1}} if repeat and seed is not None else {}
+    run_id = batch_id + digest_of([row.id, row.inputs, repeat or 1]).hex()[:10]
+    return {
+        **{"run_id": run_id, "row": number, "id": row.id, "repeat": repeat, "input": row.inputs, "reference": row.reference},
+        **{"known": None, "over": over},
+    }
+
+
+def _forked(batch_id: str, record: Mapping[str, Any], line: Mapping[str, Any]) -> Job:
+    run_id = batch_id + digest_of([record["parent"]["run"]]).hex()[:10]
+    over = {key: record[key] for key in ("marks", "parent", "params", "method")}
+    return {
+        **{"run_id": run_id, "row": line["row"], "id": line["id"], "repeat": line.get("repeat"), "input": record["input"]},
+        **{"reference": line["reference"], "known": None, "over": over},
+    }
+
+
+async def _parent(store: Store, line: Mapping[str, Any], place: str) -> dict[str, Any]:
+    try:
+        return await store.run(line["run_id"])
+    except KeyError:
+        raise BadInput("no line of a batch: it has no run_id", place=place, remedy="--from takes what `symposia batch -o` wrote") from None
+    except UnknownName:
+        remedy = "name the store that the batch was run in: --store ADDRESS"
+        raise BadInput(f"run {line['run_id']} is not in {store.url}", place=place, remedy=remedy) from None
+
+
+async def _fork(store: Store, parent: dict[str, Any], at: int, values: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    last = max((step.step for step in await store.steps(parent["run_id"]) if not step.frame), default=0)
+    record = await fork_record(store, parent, min(at, last) or 1, values=values if at <= last else {}, params=params if at <= last else {})
+    return {**record, "checkpoints": "none"}
+
+
+async def _batch(store: Store, out: Out, wanted: Mapping[str, Any], source: str, grader: tuple[str, Any]) -> dict[str, Any]:
+    """The batch that an output file belongs to, or a new one."""
+    name = str(out.path.resolve())
+    out.open()
+    found = await _written_by(store, out.path, out.lines) if out.lines else await _interrupted(store, name)
+    if found:
+        _compare(found, wanted, out.path)
+        return {**found, "grader": list(grader), "before": found["grader"], "ended": False, "output": name}
+    batch_id = "b" + secrets.token_hex(4)
+    while await store.batches(batch_id=batch_id) or await store.statuses(batch_id):
+        batch_id = "b" + secrets.token_hex(4)
+    return {**wanted, "batch_id": batch_id, "output": name, "input": source, "grader": list(grader), "started": time.time(), "ended": False}
+
+
+async def _written_by(store: Store, path: Path, lines: Mapping[str, Line]) -> dict[str, Any]:
+    """The batch whose lines stand in a file."""
+    ids = {run_id[:_ID] for run_id in lines}
+    found = await store.batches(batch_id=min(ids)) if len(ids) == 1 else []
+    if not found:
+        many = "holds lines of several batches" if len(ids) > 1 else f"was written by a batch that is not in {store.url}"
+        raise BadInput(f"{path} {many}", remedy=f"name the store it was run in with --store ADDRESS, or {_AFRESH}")
+    return found[0]
+
+
+async def _interrupted(store: Store, name: str) -> dict[str, Any] | None:
+    """The newest batch with this output, if it never came to its end: it may have been killed before its first line."""
+    found = await store.batches(output=name)
+    return found[0] if found and not found[0]["ended"] else None
+
+
+def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
+    """Tell a batch that goes on from one that is another.
+
+    Raises:
+        BadInput: Method, parameters or origin differ; the first differences are named.
+    """
+    before, now = (flat({key: json.loads(json.dumps(one[key])) for key in ("method", "params", "origin")}) for one in (found, wanted))
+    names = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if names:
+        shown = [f"{name.removeprefix('params.')} was {_short(before.get(name))}, is now {_short(now.get(name))}" for name in names[:3]]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise BadInput(f"{path} belongs to a batch with other parameters: {'; '.join(shown)}{more}", remedy=_AFRESH)
+
+
+def _short(value: Any) -> str:
+    return shorten(json.dumps(value), 80)
+
+
+async def _planned(store: Store, out: Out, batch: dict[str, Any], template: dict[str, Any], jobs: list[Job], retry: Sequence[str]) -> Plan:
+    """The jobs that are left, the output file without the lines that will be written again."""
+    again = batch.pop("before", None) not in (None, batch["grader"])
+    await store.put_batch(batch)
+    lines = out.lines
+    statuses = await store.statuses(batch["batch_id"])
+    finished = {status for status in FINISHED if status not in retry}
+    plan = Plan(batch, template, [], [])
+    wanted = {job["run_id"]: job for job in jobs}
+    ids = {(json.dumps(job["id"]), job["repeat"]) for job in jobs}
+    keep: dict[str, Line] = {}
+    for run_id, line in lines.items():
+        job = wanted.get(run_id)
+        if job is None:
+            stays = (json.dumps(line.id), line.repeat) not in ids  # else its row has changed since, and is run again
+            plan.foreign += stays
+        else:
+            stays = line.status in finished and line.reference == digest_of_reference(job["reference"]) and not again
+        if stays:
+            keep[run_id] = line
+    for job in jobs:
+        if job["run_id"] in keep:
+            continue
+        job["known"] = statuses.get(job["run_id"])
+        if job["known"] in FINISHED and job["known"] not in finished:
+            await store.forget(job["run_id"])  # all its replies are in the journal, and would give the same again
+            job["known"] = None
+        plan.resumed += job["known"] is not None and job["known"] not in FINISHED
+        plan.regraded += job["known"] in FINISHED and job["run_id"] in lines
+        plan.jobs.append(job)
+    if len(keep) < len(lines):
+        out.keep(keep)
+    plan.written = [*keep.values()]
+    return plan

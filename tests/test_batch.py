@@ -1,0 +1,478 @@
+"""`symposia batch`: rows in, lines out, and what happens on the way: starts, stops, faults, money, models, other files."""
+
+import fcntl
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Command, Server, ended, started
+
+from symposia.batch.command import _seconds
+from symposia.state.errors import BadInput
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def rows(n: int, name: str = "in.jsonl", **over: Any) -> Path:
+    """A data set of n sums."""
+    path = Path(name)
+    path.write_text(
+        "".join(json.dumps({"id": f"r{i}", "question": f"What is {i} plus {i}?", "answer": 2 * i} | over) + "\n" for i in range(n))
+    )
+    return path
+
+
+def lines(path: str | Path = "out.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
+
+
+def by_id(path: str | Path = "out.jsonl") -> dict[Any, dict[str, Any]]:
+    found = lines(path)
+    assert len({line["id"] for line in found}) == len(found), "a row has two lines"
+    return {line["id"]: line for line in found}
+
+
+# -- in and out -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_per_row_and_the_same_command_again_does_nothing(symposia: Command, models: Server) -> None:
+    command = ("batch", "self_consistency", rows(20), "-o", "out.jsonl", "-p", "k=3", "--json", *models.options)
+    done = symposia(*command)
+    assert done.code == 0, done.err
+    assert done.json["rows"] == {"total": 20, "done_before": 0, "ok": 20, "no_answer": 0, "failed": 0, "left": 0}
+    assert done.json["calls"]["live"] == done.json["requests"] == models.received == 60
+    found = by_id()
+    assert set(found) == {f"r{i}" for i in range(20)}
+    keys = [
+        "id",
+        "row",
+        "run_id",
+        "status",
+        "answer",
+        "reference",
+        "correct",
+        "stop_reason",
+        "error",
+        "calls",
+        "requests",
+        "usage",
+        "cost_usd",
+        "seconds",
+    ]
+    assert list(found["r3"]) == keys
+    assert (found["r3"]["row"], found["r3"]["reference"], found["r3"]["calls"]) == (
+        4,
+        6,
+        {"live": 3, "replayed": 0, "by_role": {"solver": 3}},
+    )
+    before = Path("out.jsonl").read_bytes()
+    again = symposia(*command)
+    assert (again.code, again.json["calls"]["live"], again.json["rows"]["done_before"]) == (0, 0, 20)
+    assert Path("out.jsonl").read_bytes() == before
+    assert models.received == 60
+
+
+def test_a_changed_row_is_run_again_and_a_changed_reference_only_graded(symposia: Command, models: Server) -> None:
+    command = ("batch", "chain_of_thought", "in.jsonl", "-o", "out.jsonl", "--json", *models.options)
+    rows(4)
+    assert symposia(*command).code == 0
+    first = by_id()
+    changed = [json.loads(line) for line in Path("in.jsonl").read_text().splitlines()]
+    changed[1]["question"] = "What is 5 minus 3?"
+    changed[2]["answer"] = first["r2"]["answer"]
+    Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
+    done = symposia(*command)
+    assert done.code == 0
+    second = by_id()
+    assert models.received == 5
+    assert second["r1"]["run_id"] != first["r1"]["run_id"]
+    assert second["r2"]["run_id"] == first["r2"]["run_id"]
+    assert second["r2"]["correct"] is True
+    assert {k: second[k] for k in ("r0", "r3")} == {k: first[k] for k in ("r0", "r3")}
+
+
+def test_a_further_row_and_a_limit(symposia: Command, models: Server) -> None:
+    command = ("batch", "chain_of_thought", rows(6), "-o", "out.jsonl", "--json", *models.options)
+    assert symposia(*command, "--limit", 2).json["rows"]["total"] == 2
+    assert symposia(*command).json["rows"] == {"total": 6, "done_before": 2, "ok": 6, "no_answer": 0, "failed": 0, "left": 0}
+    assert models.received == 6
+    assert symposia(*command, "--limit", 1).json["rows"]["total"] == 1
+    assert len(by_id()) == 6, "lines of rows beyond the limit stay"
+
+
+def test_another_parameter_needs_another_file(symposia: Command, models: Server) -> None:
+    command = ("batch", "self_consistency", rows(2), "-o", "out.jsonl", *models.options)
+    assert symposia(*command, "-p", "k=2").code == 0
+    before = Path("out.jsonl").read_bytes()
+    done = symposia(*command, "-p", "k=3")
+    assert done.code == 2
+    assert "k was 2, is now 3" in done.err
+    assert "-o FILE" in done.err
+    other = symposia("batch", "chain_of_thought", "in.jsonl", "-o", "out.jsonl", *models.options)
+    assert (other.code, "method was" in other.err) == (2, True)
+    assert Path("out.jsonl").read_bytes() == before
+    assert models.received == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("precious notes\n", "no JSON"), ('{"question": "q"}\n', "no line of a batch"), ('{"a": 1}\n{"b"', "no line of a batch")],
+)
+def test_a_file_that_is_something_else_is_left_alone(symposia: Command, models: Server, text: str, message: str) -> None:
+    Path("out.jsonl").write_text(text)
+    done = symposia("batch", "chain_of_thought", rows(2), "-o", "out.jsonl", *models.options)
+    assert (done.code, message in done.err, "out.jsonl, line 1" in done.err) == (2, True, True)
+    assert Path("out.jsonl").read_text() == text
+    assert models.received == 0
+
+
+def test_a_line_cut_off_by_a_kill_is_written_again_without_a_call(symposia: Command, models: Server) -> None:
+    command = ("batch", "chain_of_thought", rows(5), "-o", "out.jsonl", "--json", *models.options)
+    assert symposia(*command).code == 0
+    whole = by_id()
+    data = Path("out.jsonl").read_bytes()
+    Path("out.jsonl").write_bytes(data[: data.rindex(b"\n", 0, -1) + 30])
+    done = symposia(*command)
+    assert (done.code, done.json["calls"]["live"], models.received) == (0, 0, 5)
+    assert by_id() == whole
+
+
+def test_a_store_that_does_not_know_the_batch(symposia: Command, models: Server) -> None:
+    command = ("batch", "chain_of_thought", rows(2), "-o", "out.jsonl", *models.options)
+    assert symposia(*command, "--store", "one.db").code == 0
+    done = symposia(*command, "--store", "two.db")
+    assert (done.code, "not in two.db" in done.err, "--store" in done.err) == (2, True, True)
+
+
+def test_repeats_are_samples_of_their_own(symposia: Command, models: Server) -> None:
+    done = symposia("batch", "chain_of_thought", rows(3), "-o", "out.jsonl", "--repeat", 2, "--seed", 7, "--json", *models.options)
+    assert (done.json["rows"]["ok"], models.received) == (6, 6)
+    assert Counter((line["id"], line["repeat"]) for line in lines()) == {(f"r{i}", n): 1 for i in range(3) for n in (1, 2)}
+
+
+def test_parquet_comes_whole_at_the_end(symposia: Command, models: Server) -> None:
+    from symposia.parquet import read_parquet
+
+    command = ("batch", "chain_of_thought", rows(4), "-o", "out.parquet", "--json", *models.options)
+    models.post("_set", faults=["400"])
+    assert symposia(*command).code == 1
+    assert symposia(*command).code == 0
+    found = read_parquet(Path("out.parquet"))
+    assert [(line["id"], line["row"], line["status"]) for line in found] == [(f"r{i}", i + 1, "ok") for i in range(4)]
+    assert models.received == 5
+    assert symposia(*command).json["calls"]["live"] == 0
+    assert sorted(p.name for p in Path().glob("out*")) == ["out.parquet"]
+
+
+def test_fields_are_mapped(symposia: Command, models: Server) -> None:
+    Path("in.csv").write_text("key,prompt,gold\n7,What is 2 plus 2?,4\n")
+    options = ("--map", "question=prompt", "--map", "id=key", "--map", "answer=gold")
+    assert symposia("batch", "chain_of_thought", "in.csv", "-o", "out.jsonl", *options, *models.options).code == 0
+    assert [(line["id"], line["reference"]) for line in lines()] == [("7", "4")]
+
+
+def test_bad_rows_are_named_before_the_first_call(symposia: Command, models: Server) -> None:
+    Path("in.jsonl").write_text('{"question": "q"}\n{"prompt": "q"}\n{"question": 3}\nno json\n')
+    done = symposia("batch", "chain_of_thought", "in.jsonl", "-o", "out.jsonl", *models.options)
+    assert done.code == 2
+    assert all(text in done.err for text in ("line 2", "line 3", "line 4")) or "line 4" in done.err
+    assert not Path("out.jsonl").exists()
+    assert models.received == 0
+
+
+# -- faults ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_third_of_faults_ends_ok_or_with_a_name_and_a_second_pass_finishes(symposia: Command, models: Server) -> None:
+    rates = {"429:0": 0.06, "500": 0.06, "timeout": 0.03, "cut": 0.05, "empty": 0.05, "malformed": 0.05}
+    models.post("_set", faults=rates, retry_after="0")
+    options = ("--timeout", 0.3, "--concurrency", 32, "--json", *models.options)
+    command = ("batch", "chain_of_thought", rows(60), "-o", "out.jsonl", *options)
+    Path("symposia.toml").write_text("attempts = 2\nmax_wait = 0.1\n")
+    done = symposia(*command)
+    found = by_id()
+    assert len(found) == 60
+    failed = [line for line in found.values() if line["status"] == "failed"]
+    assert failed, "no row failed: the test shows nothing"
+    assert all(line["error"]["name"] in ("RateLimited", "EndpointDown", "MalformedReply") and line["error"]["remedy"] for line in failed)
+    assert done.code == 1
+    assert sum(cause["count"] for cause in done.json["failures"]) == len(failed) == done.json["rows"]["failed"]
+    models.post("_set", faults={})
+    received = models.received
+    again = symposia(*command)
+    assert (again.code, again.json["rows"]["ok"], again.json["rows"]["done_before"]) == (0, 60, 60 - len(failed))
+    assert models.received - received == len(failed)
+    assert {k: v for k, v in by_id().items() if found[k]["status"] == "ok"} == {k: v for k, v in found.items() if v["status"] == "ok"}
+
+
+def test_no_answer_is_tried_again_when_asked(symposia: Command, models: Server) -> None:
+    models.post("_set", faults=["refusal"])
+    command = ("batch", "chain_of_thought", rows(2), "-o", "out.jsonl", "--json", "--concurrency", 1, *models.options)
+    assert symposia(*command).json["rows"]["no_answer"] == 1
+    assert symposia(*command).json["calls"]["live"] == 0
+    done = symposia(*command, "--retry", "no_answer")
+    assert (done.json["rows"]["ok"], done.json["calls"]["live"], models.received) == (2, 1, 3)
+
+
+def test_two_batches_on_one_file(symposia: Command, models: Server) -> None:
+    models.post("_set", hold=True)
+    command = ("batch", "chain_of_thought", rows(2), "-o", "out.jsonl", *models.options)
+    first = started(*command)
+    models.get("_wait?held=2&timeout=60")
+    second = symposia(*command, "--store", "other.db")
+    assert (second.code, "another batch is writing to out.jsonl" in second.err) == (2, True)
+    models.post("_set", hold=False)
+    models.post("_release")
+    assert ended(first).code == 0
+    assert len(by_id()) == 2
+    assert models.received == 2
+
+
+def test_a_full_disk_loses_nothing(models: Server) -> None:
+    """The disk is full as soon as the output holds 2 KB: half a line still fits, the rest goes to a device that has no room."""
+    script = (
+        "import os, sys; from symposia import cli; from symposia.batch import out; write = out._write\n"
+        "def full(number, data):\n"
+        "    if os.fstat(number).st_size < 2000: return write(number, data)\n"
+        "    write(number, data[:100]); write(os.open('/dev/full', os.O_WRONLY), data[100:])\n"
+        "out._write = full; cli.main(sys.argv[1:])"
+    )
+    models.post("_set", delay_s=0.03)
+    command = ("batch", "chain_of_thought", str(rows(30)), "-o", "out.jsonl", "--concurrency", "2", *models.options)
+    done = ended(subprocess.Popen([sys.executable, "-c", script, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    assert done.code == 1
+    assert "no space left on the disk" in done.err
+    written = lines()
+    assert 0 < len(written) < 30
+    received = models.received
+    assert ended(started(*command)).code == 0
+    assert len(by_id()) == 30
+    assert models.received == received + 30 - received, "what was paid for before the disk was full was bought again"
+
+
+def test_a_full_store_is_said(models: Server) -> None:
+    command = ("batch", "chain_of_thought", str(rows(40)), "-o", "out.jsonl", "--store", "s.db", *models.options)
+    script = (
+        "import sys; from symposia import cli; from symposia.state.sqlite import SqliteStore; set_up = SqliteStore._set_up\n"
+        "async def small(self):\n"
+        "    await set_up(self); self._connection.execute('PRAGMA max_page_count=40')\n"
+        "SqliteStore._set_up = small; cli.main(sys.argv[1:])"
+    )
+    done = ended(subprocess.Popen([sys.executable, "-c", script, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    assert (done.code, "no space left on the disk" in done.err) == (1, True)
+    with sqlite3.connect("s.db") as db:
+        kept = db.execute("SELECT count(*) FROM entries").fetchone()[0]
+    received = models.received
+    assert ended(started(*command)).code == 0
+    assert len(by_id()) == 40
+    assert models.received == received + 40 - kept
+
+
+def test_a_store_and_an_output_that_cannot_be_written(symposia: Command, models: Server) -> None:
+    Path("shut").mkdir()
+    command = ("batch", "chain_of_thought", rows(1), *models.options)
+    Path("shut/s.db").write_text("no database, just text, and long enough to be read as a header of one: " + "x" * 100)
+    done = symposia(*command, "-o", "out.jsonl", "--store", "shut/s.db")
+    assert (done.code, "no SQLite file" in done.err) == (1, True)
+    done = symposia(*command, "-o", "shut")
+    assert (done.code, "no regular file" in done.err) == (2, True)
+    done = symposia(*command, "-o", "in.jsonl/out.jsonl")
+    assert (done.code, "cannot be written" in done.err) == (2, True)
+    if os.geteuid():
+        Path("shut").chmod(stat.S_IRUSR | stat.S_IXUSR)
+        done = symposia(*command, "-o", "shut/out.jsonl")
+        assert (done.code, "cannot be written" in done.err) == (2, True)
+    assert models.received == 0
+
+
+# -- stopping -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_lets_what_is_in_flight_end_and_the_same_command_goes_on(models: Server) -> None:
+    models.post("_set", hold=True)
+    command = ("batch", "self_consistency", rows(10), "-o", "out.jsonl", "-p", "k=2", "--concurrency", 4, "--json", *models.options)
+    batch = started(*command)
+    models.get("_wait?held=4&timeout=60")
+    batch.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    models.post("_set", hold=False)
+    models.post("_release")
+    first = ended(batch)
+    assert first.code == 130
+    assert "stopping" in first.err
+    assert first.json["rows"]["left"] + len(lines()) == 10
+    assert models.received == 4
+    second = ended(started(*command))
+    assert (second.code, len(by_id()), models.received) == (0, 10, 20)
+
+
+def test_a_second_ctrl_c_ends_at_once(models: Server) -> None:
+    command = ("batch", "self_consistency", rows(6), "-o", "out.jsonl", "-p", "k=2", "--concurrency", 4, *models.options)
+    models.post("_set", faults=["ok"] * 4 + ["hold"] * 100)
+    batch = started(*command)
+    models.get("_wait?held=4&timeout=60")
+    for _ in range(2):
+        batch.send_signal(signal.SIGINT)
+        time.sleep(0.4)
+    done = ended(batch)
+    assert (done.code, "ended at once" in done.err) == (130, True)
+    models.post("_release")
+    models.post("_set", faults={})
+    assert ended(started(*command)).code == 0
+    assert len(by_id()) == 6
+    assert models.received == 12 + 4
+
+
+def test_a_budget_in_tokens_stops_and_holds_over_starts(symposia: Command, models: Server) -> None:
+    command = ("batch", "self_consistency", rows(20), "-o", "out.jsonl", "-p", "k=2", "--concurrency", 4, "--json", *models.options)
+    first = symposia(*command, "--budget-tokens", 3000)
+    spent = first.json["spent_in_all"]["tokens"]
+    assert first.code == 1
+    assert "the budget in tokens is used up" in first.json["stopped"]
+    assert 1500 < spent <= 3000 + 4 * 400
+    assert 0 < len(lines()) < 20
+    received = models.received
+    again = symposia(*command, "--budget-tokens", 3000)
+    assert (again.code, again.json["rows"]["left"] > 0) == (1, True)
+    assert models.received - received <= 3000 // 250, "an earlier start's tokens were forgotten"
+    assert symposia(*command).code == 0
+    assert (len(by_id()), models.received) == (20, 40)
+
+
+def test_a_budget_in_usd_needs_prices(symposia: Command, models: Server) -> None:
+    command = ("batch", "chain_of_thought", rows(8), "-o", "out.jsonl", "--concurrency", 2, "--json", *models.options)
+    done = symposia(*command, "--budget-usd", 0.01)
+    assert (done.code, done.json["error"]["name"], "test-model" in done.err, "symposia.toml" in done.err) == (2, "BadInput", True, True)
+    assert models.received == 0
+    Path("symposia.toml").write_text('[prices."test-model"]\ninput = 10\noutput = 20\n')
+    done = symposia(*command, "--budget-usd", 0.02)
+    assert done.code == 1
+    assert "the budget in USD is used up" in done.json["stopped"]
+    assert 0.008 < done.json["cost_usd"] <= 0.03
+    found = lines()[0]
+    assert found["cost_usd"] == pytest.approx((found["usage"]["prompt_tokens"] * 10 + found["usage"]["completion_tokens"] * 20) / 1e6)
+
+
+def test_a_time_limit(symposia: Command, models: Server) -> None:
+    models.post("_set", delay_s=0.3)
+    command = ("batch", "chain_of_thought", rows(40), "-o", "out.jsonl", "--concurrency", 1, "--json", *models.options)
+    done = symposia(*command, "--time-limit", "1s")
+    assert (done.code, done.json["stopped"]) == (1, "the time limit is reached")
+    assert 0 < len(lines()) == models.received < 40
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("45s", 45), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("0.5h", 1800)])
+def test_times(text: str, seconds: float) -> None:
+    assert _seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "-3", "0", "5 days", ""])
+def test_no_times(text: str) -> None:
+    with pytest.raises(BadInput):
+        _seconds(text)
+
+
+# -- scheduling -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_calls_fill_the_slots_and_rows_overlap(symposia: Command, models: Server) -> None:
+    models.post("_set", delay_s=0.05)
+    done = symposia("batch", "self_consistency", rows(30), "-o", "out.jsonl", "-p", "k=3", "--concurrency", 16, *models.options)
+    assert done.code == 0
+    assert models.get("_count")["max_in_flight"] == 16
+
+
+def test_by_model_each_model_comes_once_per_stage(symposia: Command, models: Server) -> None:
+    models.post("_set", deterministic=True, record_bodies=True)
+    roles = ("--role", "reviewer=second", "--role", "refiner=third")
+    command = ("batch", "self_refine", rows(12), *roles, "-p", "max_rounds=2", "--seed", 1, *models.options)
+    assert symposia(*command, "-o", "by_row.jsonl").code == 0
+    models.post("_reset")
+    assert symposia(*command, "-o", "by_model.jsonl", "--order", "model").code == 0
+    used = [entry["model"] for entry in models.get("_log")]
+    brought = [model for model, before in zip(used, [None, *used], strict=False) if model != before]
+    assert brought == ["test-model", "second", "third", "second", "third", "second"]
+    same = ("status", "answer", "correct", "calls", "usage")
+    ours, theirs = by_id("by_model.jsonl"), by_id("by_row.jsonl")
+    assert {k: [v[key] for key in same] for k, v in ours.items()} == {k: [v[key] for key in same] for k, v in theirs.items()}
+
+
+# -- forks, and looking at rows -------------------------------------------------------------------------------------------------------
+
+
+def test_a_fork_of_a_batch_calls_only_what_changed(symposia: Command, models: Server) -> None:
+    assert symposia("batch", "self_consistency", rows(5), "-o", "out.jsonl", "-p", "k=4", *models.options).code == 0
+    assert models.received == 20
+    done = symposia(
+        "batch", "self_consistency", "--from", "out.jsonl", "--at", 1, "-p", "k=6", "-o", "new.jsonl", "--json", "--api-base", models.at.url
+    )
+    assert done.code == 0, done.err
+    assert (done.json["calls"]["live"], models.received) == (10, 30)
+    old, new = by_id(), by_id("new.jsonl")
+    assert old.keys() == new.keys()
+    assert all(line["calls"] == {"live": 2, "replayed": 4, "by_role": {"solver": 6}} for line in new.values())
+    run_id = new["r2"]["run_id"]
+    assert symposia("replay", run_id, "--json").json["identical"]
+    again = symposia(
+        "batch", "self_consistency", "--from", "out.jsonl", "--at", 1, "-p", "k=6", "-o", "new.jsonl", "--json", "--api-base", models.at.url
+    )
+    assert (again.code, models.received) == (0, 30)
+    other = symposia("batch", "self_consistency", "--from", "out.jsonl", "--at", 1, "-p", "k=5", "-o", "new.jsonl")
+    assert (other.code, "other parameters" in other.err) == (2, True)
+    far = symposia("batch", "self_consistency", "--from", "out.jsonl", "--at", 90, "-p", "k=5", "-o", "far.jsonl")
+    assert (far.code, "--at" in far.err) == (2, True)
+
+
+def test_each_row_is_a_run(symposia: Command, models: Server) -> None:
+    assert symposia("batch", "self_consistency", rows(2), "-o", "out.jsonl", "-p", "k=2", *models.options).code == 0
+    for line in lines():
+        assert symposia("replay", line["run_id"], "--json").json["identical"]
+        assert symposia("show", line["run_id"]).code == 0
+    assert models.received == 4
+
+
+def test_a_row_can_be_cancelled(symposia: Command, models: Server) -> None:
+    models.post("_set", hold=True)
+    command = ("batch", "self_consistency", rows(2), "-o", "out.jsonl", "-p", "k=2", "--concurrency", 3, "--json", *models.options)
+    batch = started(*command)
+    models.get("_wait?held=3&timeout=60")
+    known = {record["row"]: record["run_id"] for record in symposia("runs", "--json").json["runs"]}
+    assert symposia("cancel", known["r0"]).code == 0
+    time.sleep(1.2)
+    models.post("_set", hold=False)
+    models.post("_release")
+    done = ended(batch)
+    assert (done.code, done.json["rows"]["ok"], done.json["rows"]["left"]) == (0, 2, 0) or done.json["rows"]["left"] == 1
+
+
+def test_a_dry_run_calls_nothing(symposia: Command, models: Server) -> None:
+    done = symposia("batch", "self_consistency", rows(10), "-o", "out.jsonl", "-p", "k=4", "--dry-run", "--json", *models.options)
+    assert (done.code, done.json["rows_to_do"], done.json["calls_at_most"], models.received) == (0, 10, 40, 0)
+
+
+def test_the_graders(symposia: Command, models: Server) -> None:
+    command = ("batch", "chain_of_thought", rows(3, answer="18"), "-o", "out.jsonl", "--json", *models.options)
+    assert symposia(*command, "--grader", "exact").code == 0
+    exact = {line["id"]: line["correct"] for line in lines()}
+    assert symposia(*command, "--grader", "math").code == 0
+    assert models.received == 3, "another grader must not run the rows again"
+    graded = {line["id"]: (line["correct"], line["answer"]) for line in lines()}
+    assert all(correct == (float(answer) == 18) for correct, answer in graded.values())
+    assert exact.keys() == graded.keys()
+    done = symposia(*command, "--grader", "judge")
+    assert (done.code, "--judge-model" in done.err) == (2, True)
+
+
+def test_a_lock_is_freed_when_the_batch_ends(symposia: Command, models: Server) -> None:
+    assert symposia("batch", "chain_of_thought", rows(1), "-o", "out.jsonl", *models.options).code == 0
+    with open("out.jsonl", "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
