@@ -221,7 +221,8 @@ def batch(
     The same command again goes on where it stopped: finished rows are skipped, failed ones tried again, half-finished ones continue.
     """
     from symposia import command
-    from symposia.batch.command import Asked, mapping_of, run_batch
+    from symposia.batch.command import mapping_of, run_batch, seconds_of
+    from symposia.batch.start import Asked
 
     config = command.configured(store, api_base, timeout, concurrency, rpm=rpm, tpm=tpm)
     forks = origin is not None
@@ -238,7 +239,7 @@ def batch(
         judge=judge_model,
         budget_usd=budget_usd,
         budget_tokens=budget_tokens,
-        time_limit=time_limit,
+        seconds=seconds_of(time_limit),
         order=order,
         engine=engine,
         workers=workers,

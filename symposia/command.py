@@ -17,6 +17,7 @@ from typing_extensions import get_type_hints
 from symposia import output, registry, rows, runs
 from symposia.api import given_params
 from symposia.config import Config, load_config, prompt_text
+from symposia.execution import Event, Listener
 from symposia.output import Rows, Watch, models_of, say, toy_note
 from symposia.params import assignments, merged, nested
 from symposia.records import is_correct
@@ -26,6 +27,7 @@ from symposia.runs import Result
 from symposia.state.errors import BadInput, shorten
 from symposia.state.journal import Run
 from symposia.state.store import Store, open_store
+from symposia.telemetry import telemetry
 from symposia.tools.settings import configure
 
 T = TypeVar("T")
@@ -106,9 +108,21 @@ def watched(config: Config, work: Work[T], run_id: str | None = None) -> tuple[T
         with Ctrl() as stop, Watch() as watch:
             if run_id:
                 watch.announce(run_id)
-            return await work(opened, {"on_event": watch.hear, "on_open": stop.opened}), stop.pressed
+            return await work(opened, {"on_event": together(watch.hear, telemetry()), "on_open": stop.opened}), stop.pressed
 
     return in_store(config, inside)
+
+
+def together(first: Listener, second: Listener | None) -> Listener:
+    """Two listeners as one."""
+    if second is None:
+        return first
+
+    def hear(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return hear
 
 
 def run_one(config: Config, record: dict[str, Any], as_json: bool) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from commands import Command, Server, ended, started
 
-from symposia.batch.command import _seconds
+from symposia.batch.command import seconds_of
 from symposia.state.errors import BadInput
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -372,13 +372,13 @@ def test_a_time_limit(symposia: Command, models: Server) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("45s", 45), ("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("0.5h", 1800)])
 def test_times(text: str, seconds: float) -> None:
-    assert _seconds(text) == seconds
+    assert seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["soon", "-3", "0", "5 days", ""])
 def test_no_times(text: str) -> None:
     with pytest.raises(BadInput):
-        _seconds(text)
+        seconds_of(text)
 
 
 # -- scheduling -----------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,292 @@
+"""A batch from what is asked to its summary: plan, execute, sum up."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from symposia import output, registry, runs
+from symposia.batch.boss import Boss, Budget
+from symposia.batch.engines import engine_of
+from symposia.batch.lines import line_of
+from symposia.batch.out import Out, out_of
+from symposia.batch.plan import Plan, plan_forks, plan_rows
+from symposia.batch.progress import Display
+from symposia.config import Config
+from symposia.grading import check_grader, judge_params
+from symposia.output import say, toy_note
+from symposia.rows import Row, rows_of
+from symposia.sources import check_ids, read_rows
+from symposia.state.base import BaseParams
+from symposia.state.errors import BadInput, SymposiaError, UnknownName
+from symposia.state.store import Store, Usage
+from symposia.tools.llm import model_of
+from symposia.tools.providers import price, route
+
+ORDERS = ("row", "model")
+RETRIES = ("no_answer",)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a batch is asked to do, apart from the method's parameters."""
+
+    method: str
+    source: str | None
+    """A data set, as `sources.read_rows` takes it; None for a fork."""
+    out: Path
+    """JSON Lines, a line per row; Parquet by its ending, written at the end."""
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    """Names of the method's fields in the data set."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Inputs of rows that do not say otherwise."""
+    limit: int | None = None
+    repeats: int = 1
+    """How often each row is run."""
+    grader: str | None = None
+    """None: `auto`, as far as rows have a reference."""
+    judge: str | None = None
+    """The model of the grader `judge`."""
+    budget_usd: float | None = None
+    """What the batch may cost in all, earlier starts included."""
+    budget_tokens: int | None = None
+    seconds: float | None = None
+    """How long new calls may start."""
+    order: str = "row"
+    """`row`, or `model`: all ready calls of a model before those of the next."""
+    engine: str = "local"
+    """`local`, `processes` or `ray`."""
+    workers: int | None = None
+    retry: Sequence[str] = ()
+    """Statuses besides `failed` that are tried again: `no_answer`."""
+    origin: Path | None = None
+    """Another batch's output, whose runs are forked."""
+    at: int | None = None
+    """The step after which the forks change."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """State that the forks set."""
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that the forks change."""
+    prepare: str | None = None
+    """A data set to make the method's artefact from first."""
+    dry_run: bool = False
+
+
+Around = Callable[[Boss, Display], AbstractContextManager[Any]]
+"""Makes what surrounds the work: a display, and whoever may stop it."""
+
+
+async def start(store: Store, config: Config, asked: Asked, given: dict[str, Any], rows: list[Row], around: Around) -> dict[str, Any]:
+    """Plan a batch, execute it as far as it goes, and sum it up.
+
+    Returns:
+        What `symposia batch --json` prints; for a dry run what would be done.
+
+    Raises:
+        BadInput: Something about the options, the rows or the output file, before any call.
+        SymposiaError: The store or the output file failed; what was finished is kept.
+    """
+    out = out_of(asked.out)
+    try:
+        return await _start(store, config, asked, given, rows, out, around)
+    finally:
+        out.close()
+
+
+async def _start(
+    store: Store, config: Config, asked: Asked, given: dict[str, Any], rows: list[Row], out: Out, around: Around
+) -> dict[str, Any]:
+    if asked.prepare:
+        given = {**given, "artefact": await _prepared(store, asked, given)}
+    plan = await _plan(store, config, asked, given, rows, out)
+    loaded = registry.load(plan.batch["method"])
+    params = loaded.params.model_validate(_params(plan))
+    if asked.budget_usd is not None:
+        judge = (plan.batch["grader"][1] or {}).get("model")
+        await asyncio.to_thread(_check_prices, params, loaded.method.roles, judge)
+    before = await store.spent(plan.batch["batch_id"])
+    if asked.dry_run:
+        return _preview(plan, params, asked, before)
+    _tell(plan, params, loaded.method.roles)
+    tokens_before = before.prompt_tokens + before.completion_tokens
+    budget = Budget(asked.budget_usd, asked.budget_tokens, asked.seconds, before.usd or 0.0, tokens_before)
+    engine = engine_of(asked.engine, store, _terms(plan, asked), asked.workers)
+    display = Display(len(plan.written) - plan.foreign + len(plan.jobs), plan.written)
+    begun = time.monotonic()
+    boss = Boss(plan.jobs, out, engine, budget, display)
+    with around(boss, display):
+        await boss.run()
+    left = display.last.left
+    if not left:
+        await out.finish(await _lines(store, plan) if out.from_store else [])
+        await store.put_batch({**plan.batch, "ended": True})
+    return await _summary(store, plan, asked, display, boss.stopping, time.monotonic() - begun)
+
+
+def check(asked: Asked) -> None:
+    """What the options say must fit together.
+
+    Raises:
+        BadInput: It does not.
+    """
+    if asked.order not in ORDERS:
+        raise UnknownName.of("order", asked.order, ORDERS, remedy="--order row, or --order model")
+    for status in asked.retry:
+        if status not in RETRIES:
+            raise UnknownName.of("status to try again", status, RETRIES, remedy="failed rows are tried again anyway")
+    if asked.order == "model" and asked.engine != "local":
+        raise BadInput(f"--order model with --engine {asked.engine}", remedy="one process decides which model is there: --engine local")
+    if (asked.origin is None) != (asked.at is None):
+        raise BadInput("--from and --at go together", remedy="--from OUT.jsonl --at STEP")
+    if asked.origin is not None and asked.source is not None:
+        raise BadInput("a data set and --from are both given", remedy="--from takes its rows from the runs of the other batch")
+    if asked.origin is None and asked.source is None:
+        raise BadInput("there is no data set", remedy="symposia batch METHOD IN.jsonl -o OUT.jsonl")
+    if asked.origin is not None and asked.origin.resolve() == asked.out.resolve():
+        raise BadInput(f"--from and -o are both {asked.out}", remedy="name a new output file: -o NEW.jsonl")
+    if asked.values and asked.origin is None:
+        raise BadInput("--set without --from", remedy="--from OUT.jsonl --at STEP --set KEY=JSON")
+
+
+def rows_asked(asked: Asked) -> list[Row]:
+    """The rows of the data set, checked; none for a fork.
+
+    Raises:
+        BadInput: Some are not what the method takes.
+    """
+    if asked.source is None:
+        return []
+    objects = read_rows(asked.source, asked.mapping, asked.limit)
+    check_ids(objects)
+    return rows_of(registry.load(asked.method), objects, asked.extra)
+
+
+async def _plan(store: Store, config: Config, asked: Asked, given: dict[str, Any], rows: list[Row], out: Out) -> Plan:
+    judge = None
+    if asked.grader == "judge":
+        model = asked.judge or config.roles.get("grader")
+        judge = judge_params(model, prompt=config.prompts.get("grader"), seed=given.get("seed"))
+    elif asked.judge:
+        raise BadInput("--judge-model is given, but no judge", remedy="--grader judge")
+    grader = asked.grader or "auto", judge.model_dump(mode="json") if judge else None
+    if asked.origin is None:
+        if asked.grader:
+            check_grader(asked.grader, judge, [(f"row {row.id}", row.reference) for row in rows])
+        return await plan_rows(
+            store, out, asked.method, given, rows, source=str(asked.source), grader=grader, repeats=asked.repeats, retry=asked.retry
+        )
+    lines = read_rows(str(asked.origin))
+    if asked.limit:
+        lines = lines[: asked.limit]
+    if asked.grader:
+        check_grader(asked.grader, judge, [(place, line.get("reference")) for place, line in lines])
+    changed = {"values": asked.values, "params": asked.changes}
+    return await plan_forks(
+        store, out, asked.method, lines, asked.at or 1, source=str(asked.origin), grader=grader, retry=asked.retry, **changed
+    )
+
+
+async def _prepared(store: Store, asked: Asked, given: dict[str, Any]) -> str:
+    """The id of the artefact made from a data set; made once, since the same rows and parameters are the same run."""
+    objects = [row for _, row in read_rows(str(asked.prepare), asked.mapping)]
+    made = await runs.prepare(store, asked.method, objects, given)
+    if made["artefact_id"] is None:
+        error = made["error"] or {"message": f"run {made['run_id']} ended {made['status']}", "remedy": None}
+        raise SymposiaError(f"nothing was prepared: {error['message']}", remedy=error["remedy"])
+    say(f"artefact {made['artefact_id']}")
+    return str(made["artefact_id"])
+
+
+def _params(plan: Plan) -> Mapping[str, Any]:
+    """The parameters in force: the batch's, or those of a fork's change."""
+    marks = [mark["values"] for job in plan.jobs for mark in job["over"].get("marks", [])]
+    changed = next((values["params"] for values in reversed(marks) if "params" in values), None)
+    found: Mapping[str, Any] = changed or plan.template["params"]
+    return found
+
+
+def _check_prices(params: BaseParams, roles: Sequence[str], judge: str | None) -> None:
+    """A budget in USD needs prices.
+
+    Raises:
+        BadInput: A model has none.
+    """
+    plain = params.model_dump(mode="json")
+    many = [plain["roles"].get(role) for role in roles]
+    models = {model_of(plain, role, i) for role, given in zip(roles, many, strict=True) for i in range(len(given or "x"))}
+    for model in sorted(models | ({judge} if judge else set())):
+        if price(route(model)["model"]) is None:
+            remedy = (
+                f'say it in symposia.toml, in USD per million tokens: [prices."{model}"] input = ..., output = ...; or use --budget-tokens'
+            )
+            raise BadInput(f"--budget-usd needs prices, and that of {model} is not known", remedy=remedy)
+
+
+def _terms(plan: Plan, asked: Asked) -> dict[str, Any]:
+    grader, judge = plan.batch["grader"]
+    template = {key: value for key, value in plan.template.items() if key not in ("input", "reference", "row", "run_id", *runs.GRADED)}
+    return {"template": template, "order": asked.order, "grader": grader, "judge": judge}
+
+
+def _preview(plan: Plan, params: BaseParams, asked: Asked, before: Usage) -> dict[str, Any]:
+    """What would be done, for `--dry-run`."""
+    method = registry.load(plan.batch["method"]).method
+    most = len(plan.jobs) * (method.count(method.calls, params) + method.count(method.scoring, params))
+    return {
+        **{"method": method.name, "output": str(asked.out), "rows_to_do": len(plan.jobs) - plan.regraded, "rows_done": len(plan.written)},
+        **{"rows_resumed": plan.resumed, "calls_at_most": most, "calls_so_far": before.calls, "cost_so_far": before.usd},
+        "model": "; ".join(f"{role}: {name}" for role, name in output.models_of(_with_params(plan, params), method.roles).items()),
+    }
+
+
+def _with_params(plan: Plan, params: BaseParams) -> dict[str, Any]:
+    return {**plan.template, "params": params.model_dump(mode="json")}
+
+
+def _tell(plan: Plan, params: BaseParams, roles: Sequence[str]) -> None:
+    """What the batch is, before its first call."""
+    say(f"batch {plan.batch['batch_id']}: {len(plan.jobs)} rows to do, {len(plan.written)} have their line")
+    if plan.resumed:
+        say(f"{plan.resumed} rows go on from what is recorded")
+    if plan.regraded:
+        say(f"{plan.regraded} finished rows are graded again: the reference or the grader has changed")
+    if plan.foreign:
+        say(f"{plan.foreign} lines are of rows that are not in the input; they stay")
+    if note := toy_note(output.models_of(_with_params(plan, params), roles).values()):
+        say(note)
+
+
+async def _lines(store: Store, plan: Plan) -> list[dict[str, Any]]:
+    """All lines of a batch in the order of the rows, from the store."""
+    statuses = await store.statuses(plan.batch["batch_id"])
+    records = [await store.run(run_id) for run_id in statuses]
+    ended = [line_of(record) for record in records if "correct" in record]
+    return sorted(ended, key=lambda line: (line.get("repeat") or 0, line["row"]))
+
+
+async def _summary(store: Store, plan: Plan, asked: Asked, display: Display, stopped: str | None, seconds: float) -> dict[str, Any]:
+    """The object that `--json` prints; what was spent is that of this start, `spent_in_all` that of all."""
+    tally, spent = display.tally, display.last.spent
+    params = registry.load(plan.batch["method"]).params.model_validate(_params(plan))
+    roles = registry.load(plan.batch["method"]).method.roles
+    total = await store.spent(plan.batch["batch_id"])
+    left = display.last.left
+    graded = {"rows": tally.graded, "correct": tally.correct, "accuracy": tally.correct / tally.graded} if tally.graded else None
+    return {
+        **{"batch_id": plan.batch["batch_id"], "method": plan.batch["method"], "output": str(asked.out), "rows": tally.to_json(left)},
+        **{"accuracy": graded, "calls": {"live": spent["calls"]}, "requests": spent["requests"]},
+        "usage": {"prompt_tokens": spent["prompt_tokens"], "completion_tokens": spent["completion_tokens"]},
+        "cost_usd": None if spent["unpriced"] else round(float(spent["usd"]), 6),
+        "spent_in_all": {"calls": total.calls, "tokens": total.prompt_tokens + total.completion_tokens, "cost_usd": total.usd},
+        "seconds": round(seconds, 3),
+        "stopped": stopped,
+        "failures": [
+            {"name": c.name, "count": c.count, "message": c.error["message"], "remedy": c.error["remedy"], "rows": c.rows}
+            for c in sorted(tally.causes.values(), key=lambda c: -c.count)
+        ],
+        "toys": toy_note(output.models_of(_with_params(plan, params), roles).values()),
+        "next": "the same command goes on" if left or tally.statuses["failed"] else f"symposia eval {asked.out}",
+    }
