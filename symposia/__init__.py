@@ -10,17 +10,34 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from symposia.api import afork, areplay, aresume, arun, fork, graph, methods, replay, resume, run
+    from symposia.api import abatch, afork, areplay, aresume, arun, batch, fork, graph, methods, replay, resume, run
     from symposia.runs import Result
     from symposia.state.errors import SymposiaError
 
 _HOMES = {
     "Result": "symposia.runs",
     "SymposiaError": "symposia.state.errors",
-    **dict.fromkeys(("afork", "areplay", "aresume", "arun", "fork", "graph", "methods", "replay", "resume", "run"), "symposia.api"),
+    **dict.fromkeys(
+        ("abatch", "afork", "areplay", "aresume", "arun", "batch", "fork", "graph", "methods", "replay", "resume", "run"), "symposia.api"
+    ),
 }
 
-__all__ = ["Result", "SymposiaError", "afork", "areplay", "aresume", "arun", "fork", "graph", "methods", "replay", "resume", "run"]
+__all__ = [
+    "Result",
+    "SymposiaError",
+    "abatch",
+    "afork",
+    "areplay",
+    "aresume",
+    "arun",
+    "batch",
+    "fork",
+    "graph",
+    "methods",
+    "replay",
+    "resume",
+    "run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,63 @@ async def afork(
     changes = dict(params or {}) | ({"roles": dict(roles)} if roles else {}) | ({"prompts": dict(prompts)} if prompts else {})
     async with _opened(store, _configured()) as opened:
         return await runs.fork(opened, run_id, at, values=values, params=changes, on_event=on_event)
+
+
+async def abatch(
+    method: str,
+    data: str | Path | Sequence[Mapping[str, Any]] | None,
+    out: str | Path,
+    *,
+    model: str | None = None,
+    roles: Mapping[str, str | list[str]] | None = None,
+    prompts: Mapping[str, str] | None = None,
+    params: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    store: str | Path | Store | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Run a method over a data set; the same call again goes on where it stopped.
+
+    Args:
+        method: Its name.
+        data: A file or `hf:...` as `sources.read_rows` takes it, or the rows themselves; None for a fork of another batch.
+        out: The output, JSON Lines or Parquet by its ending.
+        model: LiteLLM name of the model of every role without one of its own.
+        roles: Models by role.
+        prompts: Templates by role.
+        params: Further parameters of the method; of a fork, those that it changes.
+        seed: Makes repeatable what can be.
+        store: Address of the store, or an open one.
+        progress: Show how it goes on stderr.
+        options: Fields of `batch.start.Asked`, such as `budget_usd=5`, `grader="math"`, `engine="processes"`.
+
+    Returns:
+        What `symposia batch --json` prints: rows by status, accuracy, calls, tokens, cost, failures by cause.
+
+    Raises:
+        BadInput: Something given does not exist or cannot be; nothing was called.
+        SymposiaError: The store or the output failed; what was finished is kept.
+    """
+    from symposia.batch.start import Asked, check, rows_asked, start
+
+    config = _configured()
+    rows_given = None if data is None or isinstance(data, str | Path) else data
+    source = None if data is None else ("the rows given" if rows_given is not None else str(data))
+    asked = Asked(method=method, source=source, out=Path(out), **options)
+    if data is None:
+        changes = dict(params or {}) | {k: v for k, v in (("model", model), ("roles", roles), ("prompts", prompts)) if v}
+        asked = replace(asked, changes=changes)
+    check(asked)
+    given = given_params(config, method, model=model, roles=roles, prompts=prompts, seed=seed, params=params) if data is not None else {}
+    async with _opened(store, config) as opened:
+        rows = rows_asked(asked, rows_given)
+        return await start(opened, config, asked, given, rows, lambda _, display: display if progress else nullcontext())
+
+
+def batch(method: str, data: str | Path | Sequence[Mapping[str, Any]] | None, out: str | Path, **options: Any) -> dict[str, Any]:
+    """`abatch` for code without an event loop."""
+    return asyncio.run(abatch(method, data, out, **options))
 
 
 def run(method: str, question: str | None = None, **options: Any) -> Result:

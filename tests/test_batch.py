@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 from commands import Command, Server, ended, started
 
+from symposia.api import abatch
 from symposia.batch.command import seconds_of
 from symposia.state.errors import BadInput
+from symposia.tools.settings import configure
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -476,3 +478,17 @@ def test_a_lock_is_freed_when_the_batch_ends(symposia: Command, models: Server) 
     assert symposia("batch", "chain_of_thought", rows(1), "-o", "out.jsonl", *models.options).code == 0
     with open("out.jsonl", "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+async def test_from_python(models: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    configure(api_base=models.at.url)
+    given = [{"id": i, "question": f"What is {i} plus {i}?", "answer": 2 * i} for i in range(3)]
+    options: dict[str, Any] = {"model": "test-model", "params": {"k": 2}}
+    summary = await abatch("self_consistency", given, "out.jsonl", **options)
+    assert (summary["rows"]["ok"], models.received, set(by_id())) == (3, 6, {0, 1, 2})
+    assert (await abatch("self_consistency", given, "out.jsonl", **options))["calls"]["live"] == 0
+    forked = await abatch("self_consistency", None, "new.jsonl", origin=Path("out.jsonl"), at=1, params={"k": 3})
+    assert (forked["calls"]["live"], models.received) == (3, 9)
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(BadInput, match="row 2"):
+        await abatch("self_consistency", [given[0], {"id": 9}], "other.jsonl", **options)

@@ -83,10 +83,12 @@ class Display:
         self.begun = time.monotonic()
         self._told = self.begun
         self._rates: deque[tuple[float, int]] = deque([(self.begun, 0)])
+        self._shown = False
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        """Show it."""
+        """Show it; without this it only counts."""
+        self._shown = True
         if ERR.is_terminal:
             self._live = Live(console=ERR, get_renderable=self._picture, refresh_per_second=4)
             self._live.start()
@@ -98,6 +100,12 @@ class Display:
             self._live.stop()
         else:
             say(self._sentence())
+
+    def notes(self, notes: Iterable[str]) -> None:
+        """Say what is to be known before the first call."""
+        if self._shown:
+            for note in notes:
+                say(note)
 
     def row(self, line: Mapping[str, Any]) -> None:
         """A row is done."""
@@ -111,7 +119,7 @@ class Display:
             self._rates.append((now, standing.spent["calls"]))
             while now - self._rates[0][0] > _RATE_OVER and len(self._rates) > 2:
                 self._rates.popleft()
-        if self._live is None and now - self._told >= _EVERY:
+        if self._shown and self._live is None and now - self._told >= _EVERY:
             self._told = now
             say(self._sentence())
 

@@ -17,7 +17,7 @@ from symposia.batch.plan import Plan, plan_forks, plan_rows
 from symposia.batch.progress import Display
 from symposia.config import Config
 from symposia.grading import check_grader, judge_params
-from symposia.output import say, toy_note
+from symposia.output import toy_note
 from symposia.rows import Row, rows_of
 from symposia.sources import check_ids, read_rows
 from symposia.state.base import BaseParams
@@ -110,7 +110,6 @@ async def _start(
     before = await store.spent(plan.batch["batch_id"])
     if asked.dry_run:
         return _preview(plan, params, asked, before)
-    _tell(plan, params, loaded.method.roles)
     tokens_before = before.prompt_tokens + before.completion_tokens
     budget = Budget(asked.budget_usd, asked.budget_tokens, asked.seconds, before.usd or 0.0, tokens_before)
     engine = engine_of(asked.engine, store, _terms(plan, asked), asked.workers)
@@ -118,6 +117,7 @@ async def _start(
     begun = time.monotonic()
     boss = Boss(plan.jobs, out, engine, budget, display)
     with around(boss, display):
+        display.notes(_notes(plan, params, loaded.method.roles))
         await boss.run()
     left = display.last.left
     if not left:
@@ -151,17 +151,20 @@ def check(asked: Asked) -> None:
         raise BadInput("--set without --from", remedy="--from OUT.jsonl --at STEP --set KEY=JSON")
 
 
-def rows_asked(asked: Asked) -> list[Row]:
-    """The rows of the data set, checked; none for a fork.
+def rows_asked(asked: Asked, objects: Sequence[Mapping[str, Any]] | None = None) -> list[Row]:
+    """The rows of the data set, or of objects in place of one, checked; none for a fork.
 
     Raises:
         BadInput: Some are not what the method takes.
     """
-    if asked.source is None:
+    if objects is not None:
+        placed = [(f"{asked.source}, row {number}", dict(row)) for number, row in enumerate(objects, 1)][: asked.limit]
+    elif asked.source is not None:
+        placed = read_rows(asked.source, asked.mapping, asked.limit)
+    else:
         return []
-    objects = read_rows(asked.source, asked.mapping, asked.limit)
-    check_ids(objects)
-    return rows_of(registry.load(asked.method), objects, asked.extra)
+    check_ids(placed)
+    return rows_of(registry.load(asked.method), placed, asked.extra)
 
 
 async def _plan(store: Store, config: Config, asked: Asked, given: dict[str, Any], rows: list[Row], out: Out) -> Plan:
@@ -196,7 +199,6 @@ async def _prepared(store: Store, asked: Asked, given: dict[str, Any]) -> str:
     if made["artefact_id"] is None:
         error = made["error"] or {"message": f"run {made['run_id']} ended {made['status']}", "remedy": None}
         raise SymposiaError(f"nothing was prepared: {error['message']}", remedy=error["remedy"])
-    say(f"artefact {made['artefact_id']}")
     return str(made["artefact_id"])
 
 
@@ -246,17 +248,17 @@ def _with_params(plan: Plan, params: BaseParams) -> dict[str, Any]:
     return {**plan.template, "params": params.model_dump(mode="json")}
 
 
-def _tell(plan: Plan, params: BaseParams, roles: Sequence[str]) -> None:
-    """What the batch is, before its first call."""
-    say(f"batch {plan.batch['batch_id']}: {len(plan.jobs)} rows to do, {len(plan.written)} have their line")
+def _notes(plan: Plan, params: BaseParams, roles: Sequence[str]) -> list[str]:
+    """What is to be known before the first call."""
+    found = [f"batch {plan.batch['batch_id']}: {len(plan.jobs)} rows to do, {len(plan.written)} have their line"]
     if plan.resumed:
-        say(f"{plan.resumed} rows go on from what is recorded")
+        found.append(f"{plan.resumed} rows go on from what is recorded")
     if plan.regraded:
-        say(f"{plan.regraded} finished rows are graded again: the reference or the grader has changed")
+        found.append(f"{plan.regraded} finished rows are graded again: the reference or the grader has changed")
     if plan.foreign:
-        say(f"{plan.foreign} lines are of rows that are not in the input; they stay")
-    if note := toy_note(output.models_of(_with_params(plan, params), roles).values()):
-        say(note)
+        found.append(f"{plan.foreign} lines are of rows that are not in the input; they stay")
+    toys = toy_note(output.models_of(_with_params(plan, params), roles).values())
+    return [*found, *([toys] if toys else [])]
 
 
 async def _lines(store: Store, plan: Plan) -> list[dict[str, Any]]:
