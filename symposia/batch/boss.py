@@ -101,6 +101,8 @@ class Boss:
         self._failure: SymposiaError | None = None
         self.stopping: str | None = None
         """Why no new work starts, when that is so."""
+        self.begun: float | None = None
+        """When the first crew was ready, by `time.monotonic`."""
         self._stopped_rows = 0
 
     def stop(self, reason: str) -> None:
@@ -150,6 +152,7 @@ class Boss:
                 if self.stopping and not self._assigned.get(name):
                     return
                 link = link or await self._engine.link()
+                self.begun = self.begun or time.monotonic()
                 try:
                     report = await link.exchange(self._order(name))
                 except WorkerDied as death:
@@ -166,7 +169,8 @@ class Boss:
 
     def _order(self, name: str) -> dict[str, Any]:
         rows: list[Job] = []
-        want = 0 if self.stopping else self._want.get(name, max(1, settings().concurrency // self._engine.size))
+        want = 0 if self.stopping else self._want.get(name, settings().concurrency)
+        want = min(want, -(-len(self._jobs) // self._engine.size))  # the last rows are for everybody
         while self._jobs and len(rows) < want:
             rows.append(self._jobs.popleft())
         mine = self._assigned.setdefault(name, {})

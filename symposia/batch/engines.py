@@ -8,6 +8,7 @@ from symposia.batch.boss import Engine, Link
 from symposia.batch.crew import Crew
 from symposia.state.errors import UnknownName
 from symposia.state.store import Store
+from symposia.tools.providers import loaded
 
 ENGINES = ("local", "processes", "ray")
 
@@ -23,7 +24,8 @@ class Local:
         self._store, self._terms = store, terms
 
     async def link(self) -> Link:
-        """Start it."""
+        """Start it, with LiteLLM imported: a crew that counts on slots and seconds must not begin with three of them lost."""
+        await loaded()
         calm_collector()
         return Crew(self._store, self._terms)
 

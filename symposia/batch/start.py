@@ -114,16 +114,16 @@ async def _start(
     budget = Budget(asked.budget_usd, asked.budget_tokens, asked.seconds, before.usd or 0.0, tokens_before)
     engine = engine_of(asked.engine, store, _terms(plan, asked), asked.workers)
     display = Display(len(plan.written) - plan.foreign + len(plan.jobs), plan.written)
-    begun = time.monotonic()
     boss = Boss(plan.jobs, out, engine, budget, display)
     with around(boss, display):
         display.notes(_notes(plan, params, loaded.method.roles))
         await boss.run()
+    seconds = time.monotonic() - boss.begun if boss.begun is not None else 0.0
     left = display.last.left
     if not left:
         await out.finish(await _lines(store, plan) if out.from_store else [])
         await store.put_batch({**plan.batch, "ended": True})
-    return await _summary(store, plan, asked, display, boss.stopping, time.monotonic() - begun)
+    return await _summary(store, plan, asked, display, boss.stopping, seconds)
 
 
 def check(asked: Asked) -> None:
