@@ -23,7 +23,7 @@ class PostgresStore(Store):
     def __init__(self, url: str) -> None:
         """Remember the address; errors show it without its password."""
         super().__init__(_without_password(url))
-        self._dsn = url
+        self._dsn = self.address = url
         self._db: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
         self._using = asyncio.Lock()
         self._flusher: asyncio.Task[None] | None = None

@@ -7,14 +7,17 @@ after the commit. WAL with `synchronous=NORMAL` survives `kill -9`; `flush` make
 import asyncio
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from symposia.state.errors import StoreError, StoreLocked
 from symposia.state.store import Store
 
 LOCK_WAIT = 30.0
+TOUCH = "UPDATE symposia_format SET version = version"
+
+T = TypeVar("T")
 
 
 class SqliteStore(Store):
@@ -39,6 +42,7 @@ class SqliteStore(Store):
             self._db = sqlite3.connect(self.url, timeout=0, isolation_level=None)
             await self._set_up()
             await self.prepare()
+            await self._gather()
         except (sqlite3.Error, OSError) as error:
             self._disconnect()
             raise self._explain(error) from error
@@ -47,17 +51,55 @@ class SqliteStore(Store):
             raise
 
     async def _set_up(self) -> None:
-        """Switch to WAL, waiting for another process that does the same."""
+        """Switch to WAL."""
+
+        def switch() -> None:
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=4000"):
+                self._connection.execute(f"PRAGMA {pragma}")
+
+        await self.patiently(switch)
+
+    async def _gather(self) -> None:
+        """Take in what workers of a batch have written beside the file, or left there when they were killed."""
+        if self.url == ":memory:":
+            return
+        from symposia.state.shards import merge_beside
+
+        await merge_beside(self, wait=True)
+
+    async def patiently(self, work: Callable[[], T]) -> T:
+        """Do something with the file; while another process holds its lock, try again until `lock_wait` is over."""
         deadline = time.monotonic() + self._lock_wait
         while True:
             try:
-                for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=4000"):
-                    self._connection.execute(f"PRAGMA {pragma}")
-                return
+                return work()
             except sqlite3.OperationalError as error:
                 if not _is_lock(error) or time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)
+
+    async def atomically(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something in one transaction of its own.
+
+        Raises:
+            StoreError: It failed, and nothing of it was written.
+        """
+
+        def transaction() -> T:
+            db = self._connection
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                found = work(db)
+                db.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+            return found
+
+        try:
+            return await self.patiently(transaction)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -82,14 +124,10 @@ class SqliteStore(Store):
 
     async def read(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query; waits while another process writes in a way that blocks readers."""
-        deadline = time.monotonic() + self._lock_wait
-        while True:
-            try:
-                return self._connection.execute(sql, args).fetchall()
-            except sqlite3.OperationalError as error:
-                if not _is_lock(error) or time.monotonic() > deadline:
-                    raise self._explain(error) from error
-            await asyncio.sleep(0.02)
+        try:
+            return await self.patiently(lambda: self._connection.execute(sql, args).fetchall())
+        except sqlite3.OperationalError as error:
+            raise self._explain(error) from error
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -107,10 +145,7 @@ class SqliteStore(Store):
             db.execute("BEGIN IMMEDIATE")
             for writes, _ in taken:
                 for sql, rows in writes:
-                    if len(rows) == 1:
-                        db.execute(sql, rows[0])
-                    elif rows:
-                        db.executemany(sql, rows)
+                    self._execute(db, sql, rows)
             db.execute("COMMIT")
         except Exception as error:  # whatever it is, those who wait for the commit must hear of it
             self._roll_back()
@@ -126,6 +161,12 @@ class SqliteStore(Store):
         for _, future in taken:
             if not future.done():
                 future.set_result(None)
+
+    def _execute(self, db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        if len(rows) == 1:
+            db.execute(sql, rows[0])
+        elif rows:
+            db.executemany(sql, rows)
 
     def _roll_back(self) -> None:
         if self._db is not None and self._db.in_transaction:
@@ -150,7 +191,7 @@ class SqliteStore(Store):
         self._connection.execute("PRAGMA synchronous=FULL")
         self._flushing += 1
         try:
-            await self.write([("UPDATE symposia_format SET version = version", [()])])
+            await self.write([(TOUCH, [()])])
         finally:
             self._flushing -= 1
             if not self._flushing:

@@ -221,8 +221,8 @@ def batch(
     The same command again goes on where it stopped: finished rows are skipped, failed ones tried again, half-finished ones continue.
     """
     from symposia import command
-    from symposia.batch.command import mapping_of, run_batch, seconds_of
-    from symposia.batch.start import Asked
+    from symposia.batches.command import mapping_of, run_batch, seconds_of
+    from symposia.batches.start import Asked
 
     config = command.configured(store, api_base, timeout, concurrency, rpm=rpm, tpm=tpm)
     forks = origin is not None

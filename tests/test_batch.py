@@ -17,7 +17,7 @@ import pytest
 from commands import Command, Server, ended, started
 
 from symposia.api import abatch
-from symposia.batch.command import seconds_of
+from symposia.batches.command import seconds_of
 from symposia.state.errors import BadInput
 from symposia.tools.settings import configure
 
@@ -242,7 +242,7 @@ def test_two_batches_on_one_file(symposia: Command, models: Server) -> None:
 def test_a_full_disk_loses_nothing(models: Server) -> None:
     """The disk is full as soon as the output holds 2 KB: half a line still fits, the rest goes to a device that has no room."""
     script = (
-        "import os, sys; from symposia import cli; from symposia.batch import out; write = out._write\n"
+        "import os, sys; from symposia import cli; from symposia.batches import out; write = out._write\n"
         "def full(number, data):\n"
         "    if os.fstat(number).st_size < 2000: return write(number, data)\n"
         "    write(number, data[:100]); write(os.open('/dev/full', os.O_WRONLY), data[100:])\n"

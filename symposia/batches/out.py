@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from symposia.batch.lines import Line, digest_of_reference
+from symposia.batches.lines import Line, digest_of_reference
 from symposia.output import finite
 from symposia.state.errors import BadInput, StoreError, shorten
 

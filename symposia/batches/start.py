@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from symposia import output, registry, runs
-from symposia.batch.boss import Boss, Budget
-from symposia.batch.engines import engine_of
-from symposia.batch.lines import line_of
-from symposia.batch.out import Out, out_of
-from symposia.batch.plan import Plan, plan_forks, plan_rows
-from symposia.batch.progress import Display
+from symposia.batches.boss import Boss, Budget
+from symposia.batches.engines import engine_of
+from symposia.batches.lines import line_of
+from symposia.batches.out import Out, out_of
+from symposia.batches.plan import Plan, plan_forks, plan_rows
+from symposia.batches.progress import Display
 from symposia.config import Config
 from symposia.grading import check_grader, judge_params
 from symposia.output import toy_note

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from symposia.batch.crew import FINISHED, Job
-from symposia.batch.lines import Line, digest_of_reference
-from symposia.batch.out import Out
+from symposia.batches.crew import FINISHED, Job
+from symposia.batches.lines import Line, digest_of_reference
+from symposia.batches.out import Out
 from symposia.records import flat
 from symposia.rows import Row
 from symposia.runs import fork_record, new_record

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from symposia.batch.crew import Job
-from symposia.batch.out import Out
+from symposia.batches.crew import Job
+from symposia.batches.out import Out
 from symposia.state.errors import SymposiaError
 from symposia.tools.settings import limits_of, settings
 
@@ -96,6 +96,7 @@ class Boss:
         self._allowed: dict[str, dict[str, float | None]] = {}
         self._live: dict[str, int] = {}
         self._want: dict[str, int] = {}
+        self._hungry: set[str] = set()
         self._permits = Permits(engine.size)
         self._deaths = 0
         self._failure: SymposiaError | None = None
@@ -151,12 +152,13 @@ class Boss:
             while self._jobs or self._assigned.get(name):
                 if self.stopping and not self._assigned.get(name):
                     return
-                link = link or await self._engine.link()
-                self.begun = self.begun or time.monotonic()
                 try:
+                    link = link or await self._engine.link()
+                    self.begun = self.begun or time.monotonic()
                     report = await link.exchange(self._order(name))
                 except WorkerDied as death:
-                    await link.close()
+                    if link:
+                        await link.close()
                     link = None
                     self._take_back(name, death)
                     continue
@@ -164,6 +166,7 @@ class Boss:
                 if deadline is not None and time.monotonic() > deadline:
                     self.stop("the time limit is reached")
         finally:
+            self._allowed.pop(name, None)  # what it was lent and has not spent is for others
             if link:
                 await link.close()
 
@@ -196,8 +199,9 @@ class Boss:
         if self.stopping and not report["live"]:
             self._jobs.extendleft(reversed([job for job in mine.values()]))
             mine.clear()
+        (self._hungry.add if report["starved"] else self._hungry.discard)(name)
         if report["starved"] and not self.stopping:
-            self._starved(name)
+            self._starved()
         self._audience.standing(self.standing())
 
     async def _write(self, lines: list[dict[str, Any]]) -> None:
@@ -222,9 +226,11 @@ class Boss:
         self._jobs.extendleft(reversed(rows.values()))
         self._permits.gone(name)
         for key, amount in self._spent.pop(name, {}).items():
-            self._spent.setdefault("gone", {})[key] = self._spent["gone"].get(key, 0) + amount
+            lost = self._spent.setdefault("gone", {})
+            lost[key] = lost.get(key, 0) + amount
         self._allowed.pop(name, None)
         self._live.pop(name, None)
+        self._hungry.discard(name)
         self._want.pop(name, None)
 
     # -- budget -------------------------------------------------------------------------------------------------------------------------
@@ -249,24 +255,26 @@ class Boss:
             return None
         mine = self._allowed.setdefault(name, {})
         spent = _amount(self._spent.get(name), kind)
+        if not self._assigned.get(name):
+            mine[kind] = spent  # nothing to do: what it was lent is for others
+            return spent
         now = mine.setdefault(kind, 0.0) or 0.0
         free = self._free(kind)
         loan = free if self._engine.size == 1 else free / (2 * self._engine.size)
-        if free > 0 and now - spent < loan:
+        if name in self._hungry:  # what it has left is too little for a call: it gets one's worth, until nothing is free
+            calls = (self._spent.get(name) or {}).get("calls", 0)
+            mine[kind] = max(now, spent) + min(free, max(loan, spent / calls if calls else free))
+        elif free > 0 and now - spent < loan:
             mine[kind] = max(now, spent) + loan
         return mine[kind]
 
-    def _starved(self, name: str) -> None:
-        """A crew's calls wait for money: when nothing worth a call is free, the budget is used up."""
-        for kind, said in _KINDS.items():
-            if self._most(kind) is None:
-                continue
-            spent = sum(_amount(one, kind) for one in self._spent.values())
-            calls = sum(one.get("calls", 0) for one in self._spent.values())
-            mean = spent / calls if calls else 0.0
-            allowed = self._allowed[name].get(kind) or 0.0
-            if self._free(kind) <= mean and allowed - _amount(self._spent.get(name), kind) <= mean:
-                self.stop(f"the budget in {said} is used up")
+    def _starved(self) -> None:
+        """Calls wait for money everywhere: when nothing is free, the budget is used up."""
+        if {name for name, live in self._live.items() if live} <= self._hungry:
+            for kind, said in _KINDS.items():
+                most = self._most(kind)
+                if most is not None and self._free(kind) <= 1e-9 * most:
+                    self.stop(f"the budget in {said} is used up")
 
 
 class Permits:

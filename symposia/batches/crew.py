@@ -1,8 +1,8 @@
 """Executes rows in this process: as many at a time as keep the models busy, and no more.
 
 A crew takes orders and gives reports, both plain JSON, so that it works the same in this process, in another, or on another machine
-(`symposia.batch.boss` gives the orders). Rows start when few calls wait for a slot, so the number of live graphs follows the models' speed;
-a row is done when its journal is on the disk.
+(`symposia.batches.boss` gives the orders). Rows start when few calls wait for a slot, so the number of live graphs follows the models'
+speed; a row is done when its journal is on the disk.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from symposia import runs
-from symposia.batch.lines import line_of
-from symposia.batch.order import ByModel
+from symposia.batches.lines import line_of
+from symposia.batches.order import ByModel
 from symposia.execution import Event
 from symposia.grading import Params, grade, question_of
 from symposia.state.errors import SymposiaError, UnknownName

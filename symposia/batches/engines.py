@@ -4,8 +4,8 @@ import gc
 from collections.abc import Mapping
 from typing import Any
 
-from symposia.batch.boss import Engine, Link
-from symposia.batch.crew import Crew
+from symposia.batches.boss import Engine, Link
+from symposia.batches.crew import Crew
 from symposia.state.errors import UnknownName
 from symposia.state.store import Store
 from symposia.tools.providers import loaded
@@ -49,11 +49,11 @@ def engine_of(name: str, store: Store, terms: Mapping[str, Any], workers: int | 
     if name == "local":
         return Local(store, terms)
     if name == "processes":
-        from symposia.batch.processes import Processes
+        from symposia.batches.processes import Processes
 
         return Processes(store, terms, workers)
     if name == "ray":
-        from symposia.batch.ray_engine import RayEngine
+        from symposia.batches.ray_engine import RayEngine
 
         return RayEngine(store, terms, workers)
     raise UnknownName.of("engine", name, ENGINES, remedy=f"--engine {', '.join(ENGINES)}")

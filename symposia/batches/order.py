@@ -13,7 +13,7 @@ from typing import Any
 from symposia.state.journal import Run, current
 from symposia.tools.limits import Gate, gate
 
-_log = logging.getLogger("symposia.batch")
+_log = logging.getLogger("symposia.batches")
 _QUIET = 2  # looks at which nothing has moved before a row counts as waiting only
 
 

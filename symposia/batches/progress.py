@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from symposia.batch.boss import Standing
-from symposia.batch.lines import Line
+from symposia.batches.boss import Standing
+from symposia.batches.lines import Line
 from symposia.output import ERR, OUT, complain, cost, new_table, safe, say
 
 _EVERY = 10.0  # seconds between two lines in a log file
