@@ -1,16 +1,20 @@
 """Settings from `symposia.toml` and `SYMPOSIA_*` variables: the command line wins over a variable, a variable over the file."""
 
+import math
 import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from symposia.state.errors import BadInput, nearest
+from symposia.state.errors import BadInput, UnknownName, nearest
+from symposia.tools.settings import Limits
 
 STORE = ".symposia/store.db"
-_KNOWN = ("model", "store", "api_base", "timeout", "attempts", "max_wait", "concurrency", "roles", "prompts", "params")
-_NUMBERS = {"timeout": float, "attempts": int, "max_wait": float, "concurrency": int}
+_NUMBERS = {"timeout": float, "attempts": int, "max_wait": float, "concurrency": int, "rpm": float, "tpm": float}
+_LIMITS = ("concurrency", "rpm", "tpm")
+_PRICES = ("input", "output")
+_KNOWN = ("model", "store", "api_base", *_NUMBERS, "roles", "prompts", "params", "limits", "prices")
 
 
 @dataclass
@@ -31,7 +35,7 @@ def load_config(path: Path = Path("symposia.toml")) -> Config:
     """Read the file, if there is one, and the environment.
 
     Raises:
-        BadInput: The file is no TOML or names an unknown setting; a number is none.
+        BadInput: The file is no TOML or names an unknown setting; a number is none, or not in its range.
     """
     found = _file(path)
     for name in ("model", "store", "api_base", "api_key", *_NUMBERS):
@@ -42,6 +46,7 @@ def load_config(path: Path = Path("symposia.toml")) -> Config:
     for name, kind in _NUMBERS.items():
         if name in found:
             process[name] = _number(name, found[name], kind)
+    process |= {name: kept for name, kept in (("limits", _limits(path, found)), ("prices", _prices(path, found))) if kept}
     return Config(
         model=found.get("model"),
         store=str(found.get("store", STORE)),
@@ -85,6 +90,46 @@ def _file(path: Path) -> dict[str, Any]:
     return found
 
 
+def _limits(path: Path, found: dict[str, Any]) -> dict[str, Limits]:
+    """`[limits.MODEL]`: requests at once, and requests and tokens per minute."""
+    example = '[limits."gpt-4o-mini"] with concurrency = 32, rpm = 500, tpm = 200000'
+    tables = _tables(path, found, "limits", _LIMITS, example)
+    for model, table in tables.items():
+        for name, value in table.items():
+            if value <= 0 or (name == "concurrency" and not isinstance(value, int)):
+                what = "a whole number above 0" if name == "concurrency" else "a number above 0"
+                raise BadInput(f"{path}: limits.{model!r}.{name} is {value}, not {what}", remedy=f"such as {example}")
+    return {model: Limits(**table) for model, table in tables.items()}
+
+
+def _prices(path: Path, found: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """`[prices.MODEL]`: USD per million tokens."""
+    example = '[prices."my-model"] with input = 0.15, output = 0.60, in USD per million tokens'
+    tables = _tables(path, found, "prices", _PRICES, example)
+    for model, table in tables.items():
+        for name in _PRICES:
+            if table.get(name, -1) < 0:
+                given = f"is {table[name]}, below 0" if name in table else "is missing"
+                raise BadInput(f"{path}: prices.{model!r}.{name} {given}", remedy=f"such as {example}")
+    return {model: (float(table["input"]), float(table["output"])) for model, table in tables.items()}
+
+
+def _tables(path: Path, found: dict[str, Any], section: str, known: tuple[str, ...], example: str) -> dict[str, dict[str, Any]]:
+    """The tables of a section, one per model, with finite numbers under known names only."""
+    tables = found.get(section, {})
+    if not isinstance(tables, dict):
+        raise BadInput(f"{path}: {section} is no table", remedy=f"such as {example}")
+    for model, table in tables.items():
+        if not isinstance(table, dict):
+            raise BadInput(f"{path}: {section}.{model!r} is no table", remedy=f"such as {example}; a name with dots needs quotes")
+        for name, value in table.items():
+            if name not in known:
+                raise UnknownName.of(f"key of {section}.{model!r} in {path}", name, known, remedy=f"such as {example}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise BadInput(f"{path}: {section}.{model!r}.{name} is {value!r}, which is no number", remedy=f"such as {example}")
+    return tables
+
+
 def _number(name: str, value: Any, kind: type) -> Any:
     try:
         number = kind(value)
@@ -92,6 +137,6 @@ def _number(name: str, value: Any, kind: type) -> Any:
         raise BadInput(
             f"{name} is {value!r}, which is no number", remedy=f"set SYMPOSIA_{name.upper()} or {name} in symposia.toml"
         ) from None
-    if number <= 0:
-        raise BadInput(f"{name} is {value}, which must be above 0")
+    if not 0 < number < math.inf:
+        raise BadInput(f"{name} is {value}, which must be above 0 and finite")
     return number

@@ -84,8 +84,11 @@ async def _send(role: str, request: dict[str, Any], seed: int | None, slots: Lim
     body, left_out = _taken({k: v for k, v in request.items() if k != "model"}, routed["model"])
     body["messages"] = [{**m, "content": text_of(m["content"])} for m in request["messages"]]
     options = {**body, **routed, **({"seed": seed} if seed is not None else {}), "timeout": settings().timeout}
-    reply = await retrying(lambda: _once(options), usage, slots)
+    tokens = slots.rates.estimate(body["messages"], body.get("n", 1), body.get("max_tokens")) if slots.rates else 0.0
+    reply = await retrying(lambda: _once(options), usage, slots, tokens=tokens)
     _account(usage, reply, price(routed["model"]))
+    if slots.rates:
+        slots.rates.used(tokens, usage.prompt_tokens, usage.completion_tokens, usage.calls)
     if left_out:
         usage.notes["left_out"] = left_out
     return Outcome({"choices": [_choice(c) for c in reply.choices if not _empty(c)]}, usage)

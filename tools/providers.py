@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from symposia.tools import compatible
-from symposia.tools.settings import settings
+from symposia.tools.settings import of_model, settings
 
 _loading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 _OPEN_ADDRESSES = ("openai/", "hosted_vllm/", "text-completion-openai/", "litellm_proxy/")
@@ -99,9 +99,16 @@ def _own_providers() -> frozenset[str]:
     return frozenset(str(getattr(p, "value", p)) for p in litellm().provider_list)
 
 
-@cache
 def price(model: str) -> tuple[float, float] | None:
-    """USD per prompt token and per completion token; None when LiteLLM knows no price. Unknown names are registered, for speed."""
+    """USD per prompt token and per completion token, as configured, else as LiteLLM knows them; None when there is no price."""
+    known = _known_price(model)
+    own = of_model(settings().prices, model)
+    return (own[0] / 1e6, own[1] / 1e6) if own else known
+
+
+@cache
+def _known_price(model: str) -> tuple[float, float] | None:
+    """LiteLLM's price; unknown names are registered, for speed."""
     module = litellm()
     if model.startswith("toy/"):
         _register(model)

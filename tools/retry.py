@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from symposia.state.errors import MalformedReply, ModelError, RateLimited, shorten
-from symposia.state.journal import Failed, current
+from symposia.state.errors import MalformedReply, ModelError, RateLimited, Stopped, shorten
+from symposia.state.journal import Failed, Run, current
 from symposia.state.store import Usage
 from symposia.tools.limits import Limiter
 from symposia.tools.settings import settings
@@ -21,7 +21,9 @@ from symposia.tools.settings import settings
 T = TypeVar("T")
 
 
-async def retrying(send: Callable[[], Awaitable[T]], usage: Usage, slots: Limiter, *, malformed: int | None = None) -> T:
+async def retrying(
+    send: Callable[[], Awaitable[T]], usage: Usage, slots: Limiter, *, malformed: int | None = None, tokens: float = 0.0
+) -> T:
     """What `send` returns once it succeeds; counts the requests and notes the failed attempts in `usage`.
 
     Args:
@@ -29,9 +31,11 @@ async def retrying(send: Callable[[], Awaitable[T]], usage: Usage, slots: Limite
         usage: The effect's cost, filled in also when it fails.
         slots: The model's limiter, whose slot the caller holds.
         malformed: How often a request is sent whose replies have the wrong form; `settings().attempts` when None.
+        tokens: What the request is estimated to take, for the tokens per minute.
 
     Raises:
         Failed: The last failure, for the journal.
+        Stopped: The run was stopped before the request was sent, or sent again; it is as if it had not begun.
     """
     tried: list[dict[str, Any]] = []
     run = current()
@@ -43,17 +47,20 @@ async def retrying(send: Callable[[], Awaitable[T]], usage: Usage, slots: Limite
     def spent(state: RetryCallState) -> bool:
         few = malformed is not None and isinstance(_error(state), MalformedReply)
         most = min(malformed or 1, settings().attempts) if few else settings().attempts
-        return state.attempt_number >= most or run.stop_reason is not None
+        return state.attempt_number >= most
 
     async def once() -> T:
-        await slots.ready()
+        await slots.ready(run, tokens, again=usage.requests > 0)
+        if run.stop_reason is not None:
+            raise await _stopped(run)
         usage.requests += 1
+        number = slots.sent()
         try:
             reply = await send()
         except RateLimited as error:
-            slots.refused(min(error.pause or 0.0, settings().max_wait))
+            slots.refused(min(error.pause or 0.0, settings().max_wait), number)
             raise
-        slots.answered()
+        slots.answered(number)
         return reply
 
     failed: list[ModelError] = []
@@ -75,6 +82,16 @@ async def retrying(send: Callable[[], Awaitable[T]], usage: Usage, slots: Limite
     finally:
         if tried:
             usage.notes["attempts"] = tried
+
+
+async def _stopped(run: Run) -> Stopped:
+    """The error of an effect that ends without a result, once all others have theirs: it would cancel those in flight."""
+    run.end()
+    try:
+        await run.idle()
+    finally:
+        run.start()
+    return Stopped(f"no new work: {run.stop_reason}", remedy=f"`symposia resume {run.id}` goes on")
 
 
 def retry_after(value: str | None) -> float | None:

@@ -189,8 +189,11 @@ async def _scored(role: str, target: Served, request: dict[str, Any], read: Call
 
     async def perform() -> Outcome:
         usage = Usage(role=role, model=PREFIX + target.model)
-        value, tokens = await retrying(lambda: _once(target, body, read), usage, slots, malformed=_MALFORMED)
+        estimate = slots.rates.estimate(asked["messages"], 0) if slots.rates else 0.0
+        value, tokens = await retrying(lambda: _once(target, body, read), usage, slots, malformed=_MALFORMED, tokens=estimate)
         usage.calls, usage.prompt_tokens = 1, tokens
+        if slots.rates:
+            slots.rates.used(estimate, tokens, 0)
         return Outcome(value, usage)
 
     try:

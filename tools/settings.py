@@ -1,8 +1,20 @@
-"""Settings of the process: addresses, limits, retries. They never enter a run's parameters, state or digests."""
+"""Settings of the process: addresses, limits, prices, retries. They never enter a run's parameters, state or digests."""
 
 import os
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model may take; None where the setting for all models holds."""
+
+    concurrency: int | None = None
+    rpm: float | None = None
+    tpm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -21,6 +33,14 @@ class Settings:
     """Longest pause between two attempts, in seconds, also when the endpoint asks for more."""
     concurrency: int = 64
     """Requests in flight per model at most."""
+    rpm: float | None = None
+    """Requests per minute and model at most; None for any number."""
+    tpm: float | None = None
+    """Tokens per minute and model at most, prompt and completion; None for any number."""
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    """Limits of single models, by name with or without the provider; they go before those for all."""
+    prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """USD per million prompt tokens and per million completion tokens, by name with or without the provider."""
 
     def __repr__(self) -> str:
         """Without the key."""
@@ -41,3 +61,14 @@ def configure(**changes: Any) -> Settings:
     before = _settings
     _settings = replace(_settings, **changes)
     return before
+
+
+def limits_of(model: str) -> Limits:
+    """The limits of a model: its own, and for the rest those for all, so that `concurrency` is a number."""
+    own = of_model(_settings.limits, model) or Limits()
+    return Limits(own.concurrency or _settings.concurrency, own.rpm or _settings.rpm, own.tpm or _settings.tpm)
+
+
+def of_model(values: Mapping[str, T], model: str) -> T | None:
+    """What is set for a model under its name, else under its name without the provider."""
+    return values.get(model, values.get(model.partition("/")[2]))
