@@ -239,7 +239,7 @@ def test_two_batches_on_one_file(symposia: Command, models: Server) -> None:
     assert models.received == 2
 
 
-def test_a_full_disk_loses_nothing(models: Server) -> None:
+def test_a_full_disk_loses_nothing(symposia: Command, models: Server) -> None:
     """The disk is full as soon as the output holds 2 KB: half a line still fits, the rest goes to a device that has no room."""
     script = (
         "import os, sys; from symposia import cli; from symposia.batches import out; write = out._write\n"
@@ -256,12 +256,12 @@ def test_a_full_disk_loses_nothing(models: Server) -> None:
     written = lines()
     assert 0 < len(written) < 30
     received = models.received
-    assert ended(started(*command)).code == 0
+    assert symposia(*command).code == 0
     assert len(by_id()) == 30
     assert models.received == received + 30 - received, "what was paid for before the disk was full was bought again"
 
 
-def test_a_full_store_is_said(models: Server) -> None:
+def test_a_full_store_is_said(symposia: Command, models: Server) -> None:
     command = ("batch", "chain_of_thought", str(rows(40)), "-o", "out.jsonl", "--store", "s.db", *models.options)
     script = (
         "import sys; from symposia import cli; from symposia.state.sqlite import SqliteStore; set_up = SqliteStore._set_up\n"
@@ -274,7 +274,7 @@ def test_a_full_store_is_said(models: Server) -> None:
     with sqlite3.connect("s.db") as db:
         kept = db.execute("SELECT count(*) FROM entries").fetchone()[0]
     received = models.received
-    assert ended(started(*command)).code == 0
+    assert symposia(*command).code == 0
     assert len(by_id()) == 40
     assert models.received == received + 40 - kept
 
@@ -299,7 +299,7 @@ def test_a_store_and_an_output_that_cannot_be_written(symposia: Command, models:
 # -- stopping -------------------------------------------------------------------------------------------------------------------------
 
 
-def test_ctrl_c_lets_what_is_in_flight_end_and_the_same_command_goes_on(models: Server) -> None:
+def test_ctrl_c_lets_what_is_in_flight_end_and_the_same_command_goes_on(symposia: Command, models: Server) -> None:
     models.post("_set", hold=True)
     command = ("batch", "self_consistency", rows(10), "-o", "out.jsonl", "-p", "k=2", "--concurrency", 4, "--json", *models.options)
     batch = started(*command)
@@ -313,11 +313,11 @@ def test_ctrl_c_lets_what_is_in_flight_end_and_the_same_command_goes_on(models: 
     assert "stopping" in first.err
     assert first.json["rows"]["left"] + len(lines()) == 10
     assert models.received == 4
-    second = ended(started(*command))
+    second = symposia(*command)
     assert (second.code, len(by_id()), models.received) == (0, 10, 20)
 
 
-def test_a_second_ctrl_c_ends_at_once(models: Server) -> None:
+def test_a_second_ctrl_c_ends_at_once(symposia: Command, models: Server) -> None:
     command = ("batch", "self_consistency", rows(6), "-o", "out.jsonl", "-p", "k=2", "--concurrency", 4, *models.options)
     models.post("_set", faults=["ok"] * 4 + ["hold"] * 100)
     batch = started(*command)
@@ -329,7 +329,7 @@ def test_a_second_ctrl_c_ends_at_once(models: Server) -> None:
     assert (done.code, "ended at once" in done.err) == (130, True)
     models.post("_release")
     models.post("_set", faults={})
-    assert ended(started(*command)).code == 0
+    assert symposia(*command).code == 0
     assert len(by_id()) == 6
     assert models.received == 12 + 4
 
