@@ -658,3 +658,22 @@ def test_every_loop_has_limiters_of_its_own_and_can_call():
 
     assert [asyncio.run(main()) for _ in range(3)] == ["ok"] * 3
     gc.collect()
+
+
+async def test_litellm_callbacks_of_the_host_hear_of_each_call(monkeypatch):
+    from litellm.integrations.custom_logger import CustomLogger
+
+    heard = []
+
+    class Hearer(CustomLogger):
+        async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+            heard.append(kwargs["model"])
+
+    async with Server() as server:
+        assert (await asked(server))["status"] == "ok"
+        monkeypatch.setattr("litellm.callbacks", [Hearer()])
+        assert (await asked(server))["status"] == "ok"
+        async with asyncio.timeout(10):
+            while not heard:
+                await asyncio.sleep(0.01)
+    assert heard == ["test-model"]

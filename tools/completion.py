@@ -26,7 +26,7 @@ from symposia.state.packing import sound, text_of
 from symposia.state.store import Usage
 from symposia.tools.compatible import NAME, failure_behind
 from symposia.tools.limits import Limiter, limiter
-from symposia.tools.providers import litellm, loaded, price, route, takes_schema
+from symposia.tools.providers import litellm, loaded, price, route, takes_schema, unheard
 from symposia.tools.retry import retry_after, retrying
 from symposia.tools.settings import settings
 
@@ -97,7 +97,8 @@ async def _send(role: str, request: dict[str, Any], seed: int | None, slots: Lim
 async def _once(options: dict[str, Any]) -> Any:
     """One request; every failure becomes a `ModelError`."""
     try:
-        reply = await litellm().acompletion(**options, num_retries=0, max_retries=0)
+        with unheard():
+            reply = await litellm().acompletion(**options, num_retries=0, max_retries=0)
     except Exception as error:
         raise _named(failure_behind(error), options) from error
     if not getattr(reply, "choices", None) or all(_empty(c) for c in reply.choices):

@@ -76,7 +76,7 @@ class Standing:
 
     spent: Counter[str] = field(default_factory=Counter)
     models: dict[str, dict[str, int]] = field(default_factory=dict)
-    live: int = 0
+    working: int = 0
     left: int = 0
     stopping: str | None = None
 
@@ -95,6 +95,7 @@ class Boss:
         self._spent: dict[str, dict[str, Any]] = {}
         self._allowed: dict[str, dict[str, float | None]] = {}
         self._live: dict[str, int] = {}
+        self._working: dict[str, int] = {}
         self._want: dict[str, int] = {}
         self._hungry: set[str] = set()
         self._permits = Permits(engine.size)
@@ -143,7 +144,7 @@ class Boss:
             for name, slots in crew.items():
                 models[name] = {key: models.get(name, {}).get(key, 0) + value for key, value in slots.items()}
         left = len(self._jobs) + sum(map(len, self._assigned.values())) + self._stopped_rows
-        return Standing(spent, models, sum(self._live.values()), left, self.stopping)
+        return Standing(spent, models, sum(self._working.values()), left, self.stopping)
 
     async def _drive(self, name: str, deadline: float | None) -> None:
         """Keep one crew at work until nothing is left; a new one takes the place of one that dies."""
@@ -192,6 +193,7 @@ class Boss:
             mine.pop(done["run_id"], None)
             self._stopped_rows += done["line"] is None
         self._spent[name], self._live[name], self._want[name] = report["spent"], report["live"], report["want"]
+        self._working[name] = report["working"]
         self._permits.report(name, report["models"])
         if lines:
             self._deaths = 0
@@ -230,6 +232,7 @@ class Boss:
             lost[key] = lost.get(key, 0) + amount
         self._allowed.pop(name, None)
         self._live.pop(name, None)
+        self._working.pop(name, None)
         self._hungry.discard(name)
         self._want.pop(name, None)
 

@@ -74,7 +74,7 @@ class Crew:
 
         Returns:
             `done` (`run_id` and `line`, None of a row that was stopped), `spent`, `models` (slots by model), `want` (rows that could be
-            taken), `live` (rows at work), `starved` (calls wait for an allowance).
+            taken), `live` (rows in hand), `working` (those of them that have begun), `starved` (calls wait for an allowance).
 
         Raises:
             StoreError: The store fails, so nothing can go on.
@@ -103,6 +103,7 @@ class Crew:
             "models": {name: _slots(one) for name, one in limits.limiters().items()},
             "want": 0 if self._stopping else max(0, self._live_bound - len(self._queue)),
             "live": busy,
+            "working": len(self._tasks),
             "starved": self._purse.starved,
         }
 
@@ -127,12 +128,17 @@ class Crew:
             await asyncio.sleep(_TICK)
 
     def _may_start(self) -> bool:
-        """Whether the calls that wait, and those of rows that have not come to one, are too few to keep the models busy."""
+        """Whether too few calls are on their way: those that wait for a slot, those in flight, and those of rows that still compute."""
         if self._stopping or len(self._tasks) >= self._live_bound:
             return False
-        waiting = sum(one.waiting for one in limits.limiters().values())
-        fresh = len(self._tasks) - sum(run.begun for run in self._runs.values())
-        return waiting + fresh < self._reserve
+        known = limits.limiters().values()
+        waiting = sum(one.waiting for one in known)
+        begun = sum(run.begun for run in self._runs.values())
+        asking = sum(run.asked > 0 for run in self._runs.values())
+        coming = sum(one.active for one in known) + waiting + len(self._tasks) - asking
+        enough = (sum(int(one.limit) for one in known) or self._live_bound) + self._reserve
+        return waiting + (len(self._tasks) - begun) < self._reserve and coming < enough
+
 
     def _start(self, job: Job) -> None:
         task = asyncio.create_task(self._execute(job))

@@ -153,7 +153,7 @@ class Display:
 
     def _picture(self) -> Group:
         bar = ProgressBar(total=max(1, self.tally.total), completed=self.tally.done, width=40)
-        lines = [", ".join(self._parts()), f"{self.last.live} rows at work", *self._slots()]
+        lines = [", ".join(self._parts()), f"{self.last.working} rows at work", *self._slots()]
         return Group(bar, *(Text(safe(line), overflow="ellipsis", no_wrap=True) for line in lines))
 
     def _time_left(self) -> str | None:
