@@ -364,6 +364,18 @@ def test_a_budget_in_usd_needs_prices(symposia: Command, models: Server) -> None
     assert found["cost_usd"] == pytest.approx((found["usage"]["prompt_tokens"] * 10 + found["usage"]["completion_tokens"] * 20) / 1e6)
 
 
+def test_a_served_reward_model_has_a_price_when_one_is_set(symposia: Command, models: Server) -> None:
+    roles = ("--role", f"outcome=reward/{models.at.root}?model=orm", *models.options)
+    command = ("batch", "best_of_n", rows(2), "-o", "out.jsonl", "-p", "k=2", "--budget-usd", 5, "--json", *roles)
+    Path("symposia.toml").write_text('[prices."test-model"]\ninput = 10\noutput = 20\n')
+    done = symposia(*command)
+    assert (done.code, "reward/orm" in done.err, models.received) == (2, True, 0)
+    Path("symposia.toml").write_text('[prices."test-model"]\ninput = 0\noutput = 0\n[prices."reward/orm"]\ninput = 30\noutput = 0\n')
+    done = symposia(*command)
+    assert done.code == 0
+    assert 0 < done.json["cost_usd"] == pytest.approx(sum(line["cost_usd"] for line in lines()), abs=1e-5)
+
+
 def test_a_time_limit(symposia: Command, models: Server) -> None:
     models.post("_set", delay_s=0.3)
     command = ("batch", "chain_of_thought", rows(40), "-o", "out.jsonl", "--concurrency", 1, "--json", *models.options)

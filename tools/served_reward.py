@@ -56,7 +56,7 @@ from symposia.state.store import Usage
 from symposia.tools.http import http
 from symposia.tools.limits import limiter
 from symposia.tools.retry import retry_after, retrying
-from symposia.tools.settings import settings
+from symposia.tools.settings import of_model, settings
 
 PREFIX = "reward/"
 KEY = "SYMPOSIA_REWARD_KEY"
@@ -179,6 +179,12 @@ def _messages(question: str, parts: list[str]) -> list[Message]:
     return [{"role": "user", "content": [question]}, {"role": "assistant", "content": parts}]
 
 
+def price(model: str) -> float | None:
+    """USD per token of a served reward model, by the name under which its server offers it; None when no setting says."""
+    known = of_model(settings().prices, PREFIX + model)
+    return None if known is None else known[0] / 1e6
+
+
 async def _scored(role: str, target: Served, request: dict[str, Any], read: Callable[[Any], Any]) -> Any:
     """The score or scores as an effect; None when they cannot be had for this text."""
     asked = {"model": target.model, "api": target.api, "form": target.form, "good": target.good, **request}
@@ -192,6 +198,8 @@ async def _scored(role: str, target: Served, request: dict[str, Any], read: Call
         estimate = slots.rates.estimate(asked["messages"], 0) if slots.rates else 0.0
         value, tokens = await retrying(lambda: _once(target, body, read), usage, slots, malformed=_MALFORMED, tokens=estimate)
         usage.calls, usage.prompt_tokens = 1, tokens
+        cost = price(target.model)
+        usage.usd = None if cost is None else tokens * cost
         if slots.rates:
             slots.rates.used(estimate, tokens, 0)
         return Outcome(value, usage)

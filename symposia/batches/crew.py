@@ -139,7 +139,6 @@ class Crew:
         enough = (sum(int(one.limit) for one in known) or self._live_bound) + self._reserve
         return waiting + (len(self._tasks) - begun) < self._reserve and coming < enough
 
-
     def _start(self, job: Job) -> None:
         task = asyncio.create_task(self._execute(job))
         self._tasks[job["run_id"]] = task

@@ -23,6 +23,7 @@ from symposia.sources import check_ids, read_rows
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, SymposiaError, UnknownName
 from symposia.state.store import Store, Usage
+from symposia.tools import served_reward
 from symposia.tools.llm import model_of
 from symposia.tools.providers import price, route
 
@@ -220,11 +221,19 @@ def _check_prices(params: BaseParams, roles: Sequence[str], judge: str | None) -
     many = [plain["roles"].get(role) for role in roles]
     models = {model_of(plain, role, i) for role, given in zip(roles, many, strict=True) for i in range(len(given or "x"))}
     for model in sorted(models | ({judge} if judge else set())):
-        if price(route(model)["model"]) is None:
-            remedy = (
-                f'say it in symposia.toml, in USD per million tokens: [prices."{model}"] input = ..., output = ...; or use --budget-tokens'
-            )
-            raise BadInput(f"--budget-usd needs prices, and that of {model} is not known", remedy=remedy)
+        name, known = _priced(model)
+        if not known:
+            table = f'[prices."{name}"] input = ..., output = ...'
+            remedy = f"say it in symposia.toml, in USD per million tokens: {table}; or use --budget-tokens"
+            raise BadInput(f"--budget-usd needs prices, and that of {name} is not known", remedy=remedy)
+
+
+def _priced(model: str) -> tuple[str, bool]:
+    """The name that a model's price is set under, and whether it has one."""
+    if model.startswith(served_reward.PREFIX):
+        name = served_reward.served(model).model
+        return served_reward.PREFIX + name, served_reward.price(name) is not None
+    return model, price(route(model)["model"]) is not None
 
 
 def _terms(plan: Plan, asked: Asked) -> dict[str, Any]:
