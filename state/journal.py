@@ -48,12 +48,16 @@ class Parent:
     """The entries of the run that a fork started from, each of which the fork can take once."""
 
     def __init__(self, entries: Iterable[Entry], at: int, shifted: bool) -> None:
-        """Index by place and by site; with `shifted`, steps after `at` stand one later in the fork (LangGraph counts the edit)."""
+        """Index by place and by site; with `shifted`, steps after `at` stand one later in the fork (LangGraph counts the edit).
+
+        Failures after `at` are left out: the fork tries what its parent could not get.
+        """
         self._at = at
         self._by = 1 if shifted else 0
         self._exact: dict[tuple[str, bytes], Entry] = {}
         self._sites: defaultdict[tuple[str, bytes], deque[Entry]] = defaultdict(deque)
-        for entry in sorted(entries, key=lambda e: (steps_of(e.place), e.seq)):
+        known = (e for e in entries if "error" not in e.outcome or step_of(e.place) <= at)
+        for entry in sorted(known, key=lambda e: (steps_of(e.place), e.seq)):
             self._exact[entry.place, entry.digest] = entry
             self._sites[site(entry.place), entry.digest].append(entry)
         self._taken: set[int] = set()

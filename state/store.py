@@ -342,15 +342,18 @@ class Store(ABC):
         return dict(await self.read("SELECT id, status FROM runs WHERE id >= ? AND id < ?", _beginning_with(batch_id)))
 
     async def spent(self, batch_id: str) -> Usage:
-        """What a batch has paid so far, rows that are half done included; `usd` is None when some call has no known price."""
+        """What a batch, or a run, has paid so far, rows that are half done and judges included.
+
+        `usd` sums the known prices; `notes["unpriced"]` counts the completions without one.
+        """
         found = await self.read(
             "SELECT sum(calls), sum(requests), sum(prompt_tokens), sum(completion_tokens), sum(usd),"
-            " sum(CASE WHEN usd IS NULL AND calls > 0 THEN 1 ELSE 0 END) FROM entries WHERE copied = 0 AND run >= ? AND run < ?",
+            " sum(CASE WHEN usd IS NULL THEN calls ELSE 0 END) FROM entries WHERE copied = 0 AND run >= ? AND run < ?",
             _beginning_with(batch_id),
         )
         calls, requests, sent, back, usd, unpriced = (value or 0 for value in found[0])
-        price = None if unpriced else float(usd)
-        return Usage(calls=int(calls), requests=int(requests), prompt_tokens=int(sent), completion_tokens=int(back), usd=price)
+        counts = {"calls": int(calls), "requests": int(requests), "prompt_tokens": int(sent), "completion_tokens": int(back)}
+        return Usage(**counts, usd=float(usd), notes={"unpriced": int(unpriced)})  # type: ignore[arg-type]
 
     async def forget(self, run_id: str) -> None:
         """Remove a run with its entries and steps, so that it can be made anew."""

@@ -220,13 +220,21 @@ def batch(
 
     The same command again goes on where it stopped: finished rows are skipped, failed ones tried again, half-finished ones continue.
     """
-    from symposia import command
+    from symposia import command, registry
     from symposia.batches.command import mapping_of, run_batch, seconds_of
     from symposia.batches.start import Asked
+    from symposia.params import make_params
+    from symposia.state.errors import BadInput
 
+    loaded, forks = registry.load(method), origin is not None
+    if forks:
+        command.existing(store)
     config = command.configured(store, api_base, timeout, concurrency, rpm=rpm, tpm=tpm)
-    forks = origin is not None
+    if forks and seed is not None:
+        raise BadInput("--seed with --from", remedy="a fork keeps its parents' seeds; -p seed=N changes them all")
     given = {} if forks else command.given(config, method, model, role, prompt, param, seed)
+    if not forks:
+        command.check_address({"params": make_params(loaded, given).model_dump(mode="json")}, loaded, api_base)
     asked = Asked(
         method=method,
         source=data,

@@ -69,8 +69,8 @@ class Ctrl:
         self._loop.call_soon_threadsafe(self._said)
 
     def _said(self) -> None:
-        say("stopping: calls in flight end and are kept; Ctrl-C again ends at once")
         self._stop()
+        say("stopping: calls in flight end and are kept; Ctrl-C again ends at once")
 
     def _stop(self) -> None:
         if self.pressed and self._stop_all is not None:

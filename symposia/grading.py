@@ -9,11 +9,11 @@
 | `judge` | a model that sees the question says so twice, with the two answers in both orders |
 
 A run without an answer is wrong; one that failed or has no reference is not graded (None). The judge's calls are effects of a small run of
-their own, whose id comes from all that they depend on, with its entries in the same store: grading again, or after a kill, buys only what
-is missing.
+their own, whose id comes from the graded run's and all that they depend on, with its entries in the same store: grading again, or after a
+kill, buys only what is missing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ from langgraph.graph import END, START
 
 from symposia.nodes.grader import ORDERS, Case, Judged, Params
 from symposia.nodes.grader import grade as judge_step
+from symposia.records import any_same, known_answers
 from symposia.runs import ledger
 from symposia.state.base import Sample
 from symposia.state.errors import BadInput, ReplyError, UnknownName, shorten
@@ -30,7 +31,6 @@ from symposia.state.journal import Run, opened
 from symposia.state.packing import digest_of, sound
 from symposia.state.store import Store
 from symposia.tools.answers import extract, last_box, letter
-from symposia.tools.equality import same
 
 __all__ = ["GRADERS", "NO_CALLS", "Grade", "Params", "check_grader", "grade", "judge_params", "question_of"]
 
@@ -87,7 +87,8 @@ def check_grader(grader: str, params: Params | None, references: Iterable[tuple[
         references: The place of each row and its known answer, None where there is none.
 
     Raises:
-        BadInput: No such grader, a judge without a model, no row with a reference, a reference that names no option for `letter`.
+        BadInput: No such grader, a judge without a model, no row with a reference, a reference that is no answer, or none from A to J for
+            the grader `letter`.
     """
     if grader not in GRADERS:
         raise UnknownName.of("grader", grader, GRADERS, remedy=f"there are {', '.join(GRADERS)}")
@@ -96,15 +97,25 @@ def check_grader(grader: str, params: Params | None, references: Iterable[tuple[
     known = [(place, reference) for place, reference in references if reference is not None]
     if not known:
         raise BadInput("no row has a reference to grade against", remedy="give rows a field `answer` or `reference`")
-    if grader == "letter":
-        for place, reference in known:
-            if _option(reference) is None:
-                what = f"the reference {shorten(str(reference), 60)!r} names no option from A to J"
-                raise BadInput(what, remedy="take another grader, such as --grader auto", place=place)
+    for place, reference in known:
+        try:
+            answers = known_answers(reference)
+        except BadInput as error:
+            raise BadInput(error.message, remedy=error.remedy, place=place) from None
+        if grader == "letter" and not any(_option(one) for one in answers):
+            what = f"the reference {shorten(str(reference), 60)!r} names no option from A to J"
+            raise BadInput(what, remedy="take another grader, such as --grader auto", place=place)
 
 
-async def grade(store: Store | None, line: Mapping[str, Any], question: str | None, grader: str, params: Params | None = None) -> Grade:
-    """Grade a finished run.
+async def grade(
+    store: Store | None,
+    line: Mapping[str, Any],
+    question: str | None,
+    grader: str,
+    params: Params | None = None,
+    on_open: Callable[[Run], None] | None = None,
+) -> Grade:
+    """Grade a finished run; of several known answers any will do.
 
     Args:
         store: Where the judge's calls are kept; None keeps them in memory.
@@ -112,9 +123,11 @@ async def grade(store: Store | None, line: Mapping[str, Any], question: str | No
         question: What the run was asked, for the judge; `question_of` finds it.
         grader: One of `GRADERS`.
         params: What `judge_params` gives, for the judge.
+        on_open: Is given the open run of a judge, for whoever may have to stop it.
 
     Raises:
-        BadInput: The judge lacks its model or the question; no such grader.
+        BadInput: The judge lacks its model or the question; no such grader; the reference is no text, number or list of these.
+        Stopped: The judge's run takes no new work.
     """
     answer, reference = line.get("answer"), line.get("reference")
     if reference is None or line["status"] not in ("ok", "no_answer"):
@@ -123,16 +136,17 @@ async def grade(store: Store | None, line: Mapping[str, Any], question: str | No
         return Grade(False)
     match grader:
         case "auto":
-            return Grade(await same(reference, answer))
+            return Grade(await any_same(reference, answer))
         case "exact":
-            return Grade(_written(reference) == _written(answer))
+            return Grade(_written(answer) in [_written(one) for one in known_answers(reference)])
         case "math":
-            return Grade(await same(_final(reference), _final(answer)))
+            return Grade(await any_same([_final(one) for one in known_answers(reference)], _final(answer)))
         case "letter":
-            option = _option(reference)
-            return Grade(None if option is None else option == _option(answer))
+            options = {_option(one) for one in known_answers(reference)} - {None}
+            return Grade(_option(answer) in options if options else None)
         case "judge":
-            return await _judge(store, line, question, params or judge_params(None))
+            known = " or ".join(_written(one) for one in known_answers(reference))
+            return await _judge(store, {**line, "reference": known}, question, params or judge_params(None), on_open)
     raise UnknownName.of("grader", grader, GRADERS, remedy=f"there are {', '.join(GRADERS)}")
 
 
@@ -175,18 +189,22 @@ def _graph() -> JournaledGraph[Judged, None, Case, Judged]:
     return builder.compile()
 
 
-async def _judge(store: Store | None, line: Mapping[str, Any], question: str | None, params: Params) -> Grade:
+async def _judge(
+    store: Store | None, line: Mapping[str, Any], question: str | None, params: Params, on_open: Callable[[Run], None] | None
+) -> Grade:
     """Ask the judge, reading from the journal what it said before; calls that failed are made again."""
     if question is None:
         raise BadInput(f"run {line['run_id']} was asked no question a judge could see", remedy="take another grader than judge")
     known, answer = sound(_written(line["reference"])), sound(_written(line["answer"]))
     case = Case(params=params.model_dump(mode="json"), question=sound(question), reference=known, candidate=answer)
-    run_id = "g" + digest_of([line["run_id"], dict(case)]).hex()[:15]
+    run_id = f"{line['run_id']}g{digest_of(dict(case)).hex()[:15]}"
     entries = await store.entries(run_id) if store else []
     failures = [e for e in entries if "error" in e.outcome]
     if store:
         await store.drop(run_id, failures)
     run = Run(run_id, store, [e for e in entries if e not in failures])
+    if on_open:
+        on_open(run)
     async with opened(run):
         state = await _graph().ainvoke(case)
     replies: list[Sample] = state["replies"]

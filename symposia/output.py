@@ -24,7 +24,17 @@ from symposia.state.errors import SymposiaError, shorten
 
 _PIPE_WIDTH = 200  # columns of a table that goes into a file or a pipe
 OUT = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, markup=False, highlight=False, emoji=False, soft_wrap=True)
-ERR = Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+class _Deaf(Console):
+    """Goes quiet when nobody reads any more: a closed pipe must not end the work."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing from now on."""
+        self.quiet = True
+
+
+ERR = _Deaf(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 _COLORS = {"ok": "green", "no_answer": "yellow", "paused": "cyan", "failed": "red", "stopped": "red"}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 

@@ -61,6 +61,15 @@ def read_parquet(path: str | Path) -> list[dict[str, Any]]:
     return [_line(row, marks) for row in table.to_pylist()]
 
 
+def check_package() -> None:
+    """Know whether Parquet can be read and written here.
+
+    Raises:
+        BadInput: The package for it is missing.
+    """
+    _pyarrow()
+
+
 @contextmanager
 def opened(path: str | Path) -> Iterator[Any]:
     """A Parquet file, open for reading.

@@ -11,7 +11,7 @@ from typing import Any
 from symposia.execution import Execution, Moment
 from symposia.runs import plain, replay
 from symposia.shapes import gist
-from symposia.state.errors import BadInput
+from symposia.state.errors import BadInput, shorten
 from symposia.state.packing import text_of
 from symposia.state.place import node_of, step_of, steps_of
 from symposia.state.store import Entry, Step, Store
@@ -119,7 +119,34 @@ async def is_correct(record: Mapping[str, Any]) -> bool | None:
     if record["reference"] is None or record["status"] in ("started", "paused", "stopped"):
         return None
     answer = record.get("answer")
-    return answer is not None and await same(record["reference"], answer)
+    return answer is not None and await any_same(record["reference"], answer)
+
+
+async def any_same(reference: Any, answer: Any) -> bool:
+    """Whether an answer is the reference, or one of several.
+
+    Raises:
+        BadInput: The reference is neither a text, a number nor a list of these.
+    """
+    for one in known_answers(reference):
+        if await same(one, answer):
+            return True
+    return False
+
+
+def known_answers(reference: Any) -> list[Any]:
+    """The answers that count as right.
+
+    Raises:
+        BadInput: The reference is neither a text, a number nor a list of these.
+    """
+    known = reference if isinstance(reference, list) else [reference]
+    if not known or any(isinstance(one, (dict, list)) or one is None for one in known):
+        text = shorten(str(reference), 60)
+        raise BadInput(
+            f"the reference {text} is neither a text, a number nor a list of these", remedy="map a field that is: --map answer=FIELD"
+        )
+    return known
 
 
 def toys_of(entries: Sequence[Entry]) -> list[str]:

@@ -33,9 +33,13 @@ class Problems:
         try:
             yield
         except BadInput as error:
-            self._count += 1
-            if len(self._first) < _SHOWN:
-                self._first.append(error)
+            self.add(error)
+
+    def add(self, error: BadInput) -> None:
+        """Keep an error for later."""
+        self._count += 1
+        if len(self._first) < _SHOWN:
+            self._first.append(error)
 
     def check(self) -> None:
         """Raise what was kept.
@@ -114,12 +118,17 @@ def check_ids(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
     """Every row has an id of its own: its field `id`, else its number.
 
     Raises:
-        BadInput: Rows share one; each of them is named with the row that has it already.
+        BadInput: Rows share one (1 and "1" are one); each of them is named with the row that has it already. An id is no text or number.
     """
     first: dict[str, tuple[str, Mapping[str, Any]]] = {}
     problems = Problems()
     for number, (place, row) in enumerate(rows, 1):
-        name = json.dumps(number if row.get("id") is None else row["id"], sort_keys=True)
+        given = number if row.get("id") is None else row["id"]
+        if isinstance(given, (dict, list)):
+            what = f"the id {shorten(json.dumps(given), 60)} is neither text nor number"
+            problems.add(BadInput(what, remedy="name a field that is: --map id=FIELD", place=place))
+            continue
+        name = str(given)
         if name not in first:
             first[name] = place, row
             continue

@@ -266,11 +266,11 @@ def test_a_full_store_is_said(symposia: Command, models: Server) -> None:
     script = (
         "import sys; from symposia import cli; from symposia.state.sqlite import SqliteStore; set_up = SqliteStore._set_up\n"
         "async def small(self):\n"
-        "    await set_up(self); self._connection.execute('PRAGMA max_page_count=40')\n"
+        "    await set_up(self); self._connection.execute('PRAGMA max_page_count=42')\n"
         "SqliteStore._set_up = small; cli.main(sys.argv[1:])"
     )
     done = ended(subprocess.Popen([sys.executable, "-c", script, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-    assert (done.code, "no space left on the disk" in done.err) == (1, True)
+    assert (done.code, "no space left on the disk" in done.err) == (1, True), done.err
     with sqlite3.connect("s.db") as db:
         kept = db.execute("SELECT count(*) FROM entries").fetchone()[0]
     received = models.received
@@ -504,3 +504,204 @@ async def test_from_python(models: Server, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr() == ("", "")
     with pytest.raises(BadInput, match="row 2"):
         await abatch("self_consistency", [given[0], {"id": 9}], "other.jsonl", **options)
+
+
+# -- what a review found --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_one_line_without_its_end_is_not_ours_to_cut(symposia: Command, models: Server) -> None:
+    for text in ('{"question": "q"}', "notes"):
+        Path("out.jsonl").write_text(text)
+        done = symposia("batch", "chain_of_thought", rows(2), "-o", "out.jsonl", *models.options)
+        assert (done.code, Path("out.jsonl").read_text()) == (2, text)
+    assert models.received == 0
+
+
+def test_a_dry_run_and_a_refused_command_change_nothing(symposia: Command, models: Server) -> None:
+    command = ("batch", "chain_of_thought", rows(3), "-o", "out.jsonl", "--concurrency", 1, "--json", *models.options)
+    assert symposia(*command, "-p", "max_reasks=1", "--dry-run").code == 0
+    assert not Path("out.jsonl").exists()
+    models.post("_set", faults=["400", "refusal"])
+    assert symposia(*command).code == 1
+    before = Path("out.jsonl").read_bytes()
+    assert symposia(*command, "--retry", "no_answer", "--dry-run").json["rows_to_do"] == 2
+    assert symposia(*command, "--budget-usd", 1).code == 2
+    assert Path("out.jsonl").read_bytes() == before
+    assert symposia(*command).json["rows"]["ok"] == 2
+
+
+def test_the_first_calls_keep_to_a_small_budget(symposia: Command, models: Server) -> None:
+    command = ("batch", "self_consistency", rows(12), "-o", "out.jsonl", "-p", "k=4", "--json", *models.options)
+    assert symposia(*command, "--budget-tokens", 700).json["spent_in_all"]["tokens"] <= 1000
+    received = models.received
+    assert symposia(*command, "--budget-tokens", 900).json["spent_in_all"]["tokens"] <= 1000
+    assert models.received - received <= 2
+
+
+VERDICT = {"rules": [["VERDICT", "They are the same.\nVERDICT: correct"]]}
+
+
+def test_a_judge_in_a_batch_by_model_within_a_budget(symposia: Command, models: Server) -> None:
+    models.post("_set", **VERDICT)
+    judge = ("--grader", "judge", "--judge-model", "judge")
+    command = ("batch", "chain_of_thought", rows(6), "-o", "out.jsonl", *judge, "--json", *models.options)
+    done = symposia(*command, "--order", "model")
+    assert (done.code, done.json["accuracy"]["correct"], models.received) == (0, 6, 18)
+    used = [entry["model"] for entry in models.get("_log")]
+    assert used == ["test-model"] * 6 + ["judge"] * 12
+    assert done.json["spent_in_all"]["calls"] == 18
+    assert all(line["grade"]["calls"]["live"] == 2 for line in lines())
+    assert symposia("eval", "out.jsonl", *judge, "--api-base", models.at.url, "--json").code == 0
+    assert models.received == 18
+    other = symposia(*command[:3], "-o", "new.jsonl", *command[5:], "--budget-tokens", 3000, "--concurrency", 4)
+    assert (other.code, other.json["spent_in_all"]["tokens"] <= 3400) == (1, True)
+    models.post("_set", rules=[])
+
+
+def test_a_judge_that_fails_is_named_and_asked_again(symposia: Command, models: Server) -> None:
+    judge = ("--grader", "judge", "--judge-model", "judge")
+    command = ("batch", "chain_of_thought", rows(2), "-o", "out.jsonl", *judge, "--json", *models.options)
+    models.post("_set", faults=["ok", "ok", "400", "400", "400", "400"])
+    done = symposia(*command)
+    assert (done.code, done.json["not_graded"], done.json["failures"][0]["name"]) == (1, 2, "RequestRejected")
+    models.post("_set", faults=[], **VERDICT)
+    again = symposia(*command)
+    assert (again.code, again.json["accuracy"]["correct"]) == (0, 2)
+    models.post("_set", rules=[])
+
+
+def test_several_known_answers_and_one_that_is_none(symposia: Command, models: Server) -> None:
+    models.post("_set", answers=["18"])
+    assert symposia("batch", "chain_of_thought", rows(2, answer=["17", "18"]), "-o", "out.jsonl", *models.options).code == 0
+    assert [line["correct"] for line in lines()] == [True, True]
+    done = symposia("batch", "chain_of_thought", rows(2, answer={"value": 18}), "-o", "other.jsonl", "--grader", "math", *models.options)
+    assert (done.code, "neither a text, a number" in done.err) == (2, True)
+    models.post("_set", answers=["18", "24", "30", "42"])
+
+
+def test_a_failed_row_with_another_reference_is_graded_by_it(symposia: Command, models: Server) -> None:
+    models.post("_set", faults=["400"], answers=["18"])
+    command = ("batch", "chain_of_thought", "in.jsonl", "-o", "out.jsonl", *models.options)
+    rows(1, answer="18")
+    assert symposia(*command).code == 1
+    rows(1, answer="22")
+    assert symposia(*command).code == 0
+    assert [(line["reference"], line["correct"]) for line in lines()] == [("22", False)]
+    models.post("_set", answers=["18", "24", "30", "42"])
+
+
+def test_a_fork_tries_again_what_failed_after_its_step(symposia: Command, models: Server) -> None:
+    models.post("_set", faults=["400"])
+    assert symposia("batch", "chain_of_thought", rows(2), "-o", "out.jsonl", "--concurrency", 1, *models.options).code == 1
+    fork = (
+        "batch",
+        "chain_of_thought",
+        "--from",
+        "out.jsonl",
+        "--at",
+        1,
+        "-p",
+        "max_reasks=1",
+        "-o",
+        "new.jsonl",
+        "--api-base",
+        models.at.url,
+    )
+    assert symposia(*fork).code == 0
+    assert {line["status"] for line in lines("new.jsonl")} == {"ok"}
+    assert models.received == 3
+
+
+def test_a_limit_does_not_count_other_rows(symposia: Command, models: Server) -> None:
+    command = ("batch", "chain_of_thought", rows(5), "-o", "out.jsonl", "--json", *models.options)
+    assert symposia(*command).code == 0
+    done = symposia(*command, "--limit", 2)
+    assert done.json["rows"] == {"total": 2, "done_before": 2, "ok": 2, "no_answer": 0, "failed": 0, "left": 0}
+
+
+def test_after_the_output_is_removed_an_unfinished_batch_does_not_bind(symposia: Command, models: Server) -> None:
+    command = ("batch", "self_consistency", rows(8), "-o", "out.jsonl", "--json", *models.options)
+    assert symposia(*command, "-p", "k=2", "--budget-tokens", 1000).code == 1
+    Path("out.jsonl").unlink()
+    assert symposia(*command, "-p", "k=3").code == 0
+
+
+def test_parquet_holds_each_row_once_and_what_is_done_when_stopped(symposia: Command, models: Server) -> None:
+    from symposia.parquet import read_parquet
+
+    command = ("batch", "chain_of_thought", "in.jsonl", "-o", "out.parquet", "--concurrency", 1, "--json", *models.options)
+    rows(6)
+    assert symposia(*command, "--budget-tokens", 800).code == 1
+    assert 0 < len(read_parquet(Path("out.parquet"))) < 6
+    changed = [json.loads(line) for line in Path("in.jsonl").read_text().splitlines()]
+    changed[0]["question"] = "What is 5 minus 3?"
+    Path("in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in changed))
+    assert symposia(*command).code == 0
+    assert [line["id"] for line in read_parquet(Path("out.parquet"))] == [f"r{i}" for i in range(6)]
+
+
+def test_a_link_and_its_target_stay_one(symposia: Command, models: Server) -> None:
+    Path("data").mkdir()
+    Path("out.jsonl").symlink_to("data/real.jsonl")
+    Path("out.jsonl.tmp").write_text("mine")
+    models.post("_set", faults=["400"])
+    command = ("batch", "chain_of_thought", rows(3), "-o", "out.jsonl", *models.options)
+    assert symposia(*command).code == 1
+    Path("data/real.jsonl").chmod(0o640)
+    assert symposia(*command).code == 0
+    assert Path("out.jsonl").is_symlink()
+    assert len(by_id("data/real.jsonl")) == 3
+    assert (Path("data/real.jsonl").stat().st_mode & 0o777, Path("out.jsonl.tmp").read_text()) == (0o640, "mine")
+
+
+def test_a_hopeless_batch_ends_soon(symposia: Command, models: Server) -> None:
+    models.post("_set", key="right")
+    command = ("batch", "chain_of_thought", rows(200), "-o", "out.jsonl", "--concurrency", 4, "--json", *models.options)
+    done = symposia(*command)
+    models.post("_set", key=None)
+    assert (done.code, "the first 20 rows all failed" in done.json["stopped"]) == (1, True)
+    assert done.json["failures"][0]["name"] == "MissingKey"
+    assert 20 <= done.json["rows"]["failed"] < 60
+    assert symposia(*command).json["rows"]["ok"] == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--map", "qestion=prompt"), "unknown field 'qestion'"),
+        (("--workers", "3"), "--workers with --engine local"),
+        (("--order", "colour"), "unknown order"),
+        (("--engine", "proceses"), "did you mean 'processes'"),
+        (("--retry", "ok"), "unknown status"),
+        (("--at", "3"), "--from and --at go together"),
+        (("--time-limit", "soon"), "is no time"),
+        (("-o", "out.csv"), "no output of the form .csv"),
+    ],
+)
+def test_options_that_cannot_be(symposia: Command, models: Server, options: tuple[str, ...], words: str) -> None:
+    given = () if "-o" in options else ("-o", "out.jsonl")
+    done = symposia("batch", "chain_of_thought", rows(1), *given, *options, *models.options)
+    assert (done.code, words in done.err) == (2, True), done.err
+    assert models.received == 0
+
+
+def test_an_address_without_a_model_is_no_toy(symposia: Command, models: Server) -> None:
+    done = symposia("batch", "chain_of_thought", rows(1), "-o", "out.jsonl", "--api-base", models.at.url)
+    assert (done.code, "--api-base is given, but no model" in done.err) == (2, True)
+
+
+def test_a_pipe_that_closes_does_not_end_the_batch(models: Server) -> None:
+    models.post("_set", hold=True)
+    command = ("batch", "chain_of_thought", rows(4), "-o", "out.jsonl", "--concurrency", 2, *models.options)
+    batch = started(*command)
+    models.get("_wait?held=2&timeout=60")
+    assert batch.stderr is not None
+    batch.stderr.close()
+    batch.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    models.post("_set", hold=False)
+    models.post("_release")
+    assert batch.wait(60) == 130
+    assert batch.stdout is not None
+    batch.stdout.close()
+    assert len(lines()) == 2

@@ -283,7 +283,7 @@ def test_rows_of_one_id_are_named(folder):
     (folder / "in.jsonl").write_text(jsonl(*rows))
     with pytest.raises(BadInput) as found:
         check_ids(read_rows("in.jsonl"))
-    assert "2 problems" in found.value.message
+    assert "3 problems" in found.value.message
     assert "in.jsonl, line 3: id 1 is that of another row, in.jsonl, line 1" in found.value.message
     assert "in.jsonl, line 5: the row of id 1 stands in in.jsonl, line 1 already" in found.value.message
     assert "--map id=FIELD" in str(found.value.remedy)

@@ -5,6 +5,7 @@ was finished: its rows go to others.
 """
 
 import asyncio
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -16,6 +17,10 @@ from symposia.batches.out import Out
 from symposia.state.errors import SymposiaError
 from symposia.tools.settings import limits_of, settings
 
+_log = logging.getLogger("symposia.batches")
+_HOPELESS = ("MissingKey", "ModelNotFound", "EndpointDown")
+_FIRST_FAILURES = 20
+"""Rows that fail before any other has ended, all for the same reason of these, until the rest is not tried."""
 _KINDS = {"usd": "USD", "tokens": "tokens"}
 _MOST_DEATHS = 5  # workers that die one after the other, no row done between, before the batch gives up
 
@@ -100,6 +105,7 @@ class Boss:
         self._hungry: set[str] = set()
         self._permits = Permits(engine.size)
         self._deaths = 0
+        self._first_failures: Counter[str] | None = Counter()
         self._failure: SymposiaError | None = None
         self.stopping: str | None = None
         """Why no new work starts, when that is so."""
@@ -216,9 +222,20 @@ class Boss:
                 self.stop("the output file cannot be written")
         for line in lines:
             self._audience.row(line)
+            self._lose_hope(line)
+
+    def _lose_hope(self, line: Mapping[str, Any]) -> None:
+        """Stop when nothing but the same failure comes back: ten thousand rows would not fare better."""
+        if self._first_failures is None or not line["error"] or line["error"]["name"] not in _HOPELESS:
+            self._first_failures = None
+            return
+        self._first_failures[line["error"]["name"]] += 1
+        if self._first_failures.total() >= _FIRST_FAILURES and len(self._first_failures) == 1:
+            self.stop(f"the first {_FIRST_FAILURES} rows all failed: {line['error']['message']}")
 
     def _take_back(self, name: str, death: WorkerDied) -> None:
         """Give the rows of a dead worker to whoever comes next."""
+        _log.warning("%s: %s", name, death.message)
         self._deaths += 1
         if self._deaths >= _MOST_DEATHS:
             raise death

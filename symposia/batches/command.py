@@ -48,7 +48,7 @@ def run_batch(config: Config, asked: Asked, given: dict[str, Any], as_json: bool
         show_summary(summary)
     if asked.dry_run:
         return 0
-    return 130 if pressed else int(summary["rows"]["left"] > 0 or summary["rows"]["failed"] > 0)
+    return 130 if pressed else int(summary["rows"]["left"] > 0 or summary["rows"]["failed"] > 0 or summary["not_graded"] > 0)
 
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(h|min|m|s)?\s*")

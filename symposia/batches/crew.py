@@ -16,8 +16,8 @@ from symposia import runs
 from symposia.batches.lines import line_of
 from symposia.batches.order import ByModel
 from symposia.execution import Event
-from symposia.grading import Params, grade, question_of
-from symposia.state.errors import SymposiaError, UnknownName
+from symposia.grading import Grade, Params, grade, question_of
+from symposia.state.errors import Stopped, StoreError, SymposiaError, UnknownName, from_record, shorten
 from symposia.state.journal import Run
 from symposia.state.store import Store, Usage
 from symposia.telemetry import telemetry
@@ -43,7 +43,8 @@ class Crew:
         Args:
             store: Where the runs are.
             terms: What holds for all rows: `template` (a run's record without what is the row's own), `order` (`row` or `model`), `grader`
-                (its name) and `judge` (the parameters of a grader that is a model, or None).
+                (its name) and `judge` (the parameters of a grader that is a model, or None), and `mean` (what a call has cost so far, `usd`
+                and `tokens`; None before the first).
         """
         self._store = store
         self._template: dict[str, Any] = dict(terms["template"])
@@ -60,10 +61,12 @@ class Crew:
         self._news = asyncio.Event()
         self._stopping: str | None = None
         self._failure: BaseException | None = None
-        self._purse = Purse(lambda: sum(run.in_flight for run in self._runs.values()))
+        self._purse = Purse(lambda: sum(run.in_flight for run in self._runs.values()), terms["mean"])
         self._by_model = ByModel(self._set_aside) if terms["order"] == "model" else None
         self._listen = telemetry()
-        self._background = [asyncio.create_task(self._start_rows()), asyncio.create_task(self._settle()), asyncio.create_task(self._heed())]
+        self._background = [asyncio.create_task(one) for one in (self._start_rows(), self._settle(), self._heed())]
+        for task in self._background:
+            task.add_done_callback(self._ended_badly)
 
     async def exchange(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Take an order; the report comes when a row is done, and after 0.2 s at the latest.
@@ -147,28 +150,55 @@ class Crew:
     def _gone(self, job: Job, task: "asyncio.Task[None]") -> None:
         """A row's task has ended: with its result, put aside, or with an error that no row may cause."""
         self._tasks.pop(job["run_id"], None)
-        self._runs.pop(job["run_id"], None)
+        for run_id in [run_id for run_id in self._runs if run_id.startswith(job["run_id"])]:
+            del self._runs[run_id]
         if self._by_model:
             self._by_model.gone(job["run_id"])
+        self._ended_badly(task)
+        if self._stopping:
+            self._news.set()
+
+    def _ended_badly(self, task: "asyncio.Task[None]") -> None:
+        """Keep the first error of a task that nobody waits for: the next report tells it."""
         if not task.cancelled() and task.exception() is not None:
             self._failure = self._failure or task.exception()
-        self._news.set() if self._failure or self._stopping else None
+            self._news.set()
 
     async def _execute(self, job: Job) -> None:
-        """Execute one row, or tell what is known of it already."""
+        """Execute one row and grade it; of one that has ended already only the latter."""
         record = await self._record(job)
-        if job["known"] in FINISHED:
-            record["reference"] = job["reference"]
-        else:
+        record["reference"] = job["reference"]
+        if job["known"] not in FINISHED:
             await runs.execute(self._store, record, on_event=self._hear, on_open=lambda run: self._opened(job, run), alone=False)
-        if record["status"] == "stopped":
+            job["known"] = record["status"]
+            failure = from_record(record["error"]) if record["error"] else None
+            if isinstance(failure, StoreError):
+                raise failure  # no fault of the row's: the batch cannot go on
+        try:
+            graded = None if record["status"] == "stopped" else await self._graded(job, record)
+        except Stopped:
+            graded = None
+        if graded is None:
             self._ended.append((job, {}))
             return
-        graded = await grade(self._store, record, question_of(record), self._grader, self._judge)
-        self._purse.add(graded.spent)
         record |= {"correct": graded.correct, "grader": self._grader, "grade": graded.detail and {**graded.detail, **graded.spent}}
         await self._store.put_run(record)
         self._ended.append((job, record))
+
+    async def _graded(self, job: Job, record: dict[str, Any]) -> Grade:
+        """The grade of a run; what goes wrong is told in its line."""
+
+        def opened(run: Run) -> None:
+            self._opened(job, run)
+            run.on_effect = lambda entry, live: self._purse.pay(entry.usage) if live else None
+
+        try:
+            return await grade(self._store, record, question_of(record), self._grader, self._judge, opened)
+        except (Stopped, StoreError):
+            raise
+        except Exception as error:
+            told = error if isinstance(error, SymposiaError) else SymposiaError(f"{type(error).__name__}: {shorten(str(error))}")
+            return Grade(None, {"grader": self._grader, "error": told.to_record()})
 
     async def _record(self, job: Job) -> dict[str, Any]:
         """The run's record: the recorded one of a run that has begun, else a new one."""
@@ -198,7 +228,7 @@ class Crew:
 
     def _set_aside(self, job: Job) -> None:
         """Drop a row's graph: it waits for a model that is not there, and is built again from the journal."""
-        job["known"] = "started"
+        job["known"] = job["known"] if job["known"] in FINISHED else "started"
         self._tasks[job["run_id"]].cancel()
 
     # -- ending -------------------------------------------------------------------------------------------------------------------------
@@ -208,12 +238,7 @@ class Crew:
         while True:
             if self._ended:
                 ended, self._ended = self._ended, []
-                try:
-                    await self._store.flush()
-                except SymposiaError as error:
-                    self._failure = self._failure or error
-                    self._news.set()
-                    return
+                await self._store.flush()
                 self._done += [{"run_id": job["run_id"], "line": line_of(record) if record else None} for job, record in ended]
                 self._news.set()
             await asyncio.sleep(_TICK)
@@ -231,22 +256,31 @@ class Crew:
         """Stop the runs that somebody names with `symposia cancel`."""
         while True:
             await asyncio.sleep(_CANCEL_POLL)
-            try:
-                for run_id in (await self._store.cancelled()) & self._runs.keys():
-                    self._runs[run_id].stop("cancelled")
+            asked = await self._store.cancelled()
+            for run_id in asked & self._runs.keys():
+                self._runs[run_id].stop("cancelled")
+            if asked:
                 limits.wake_stopped()
-            except SymposiaError as error:
-                self._failure = self._failure or error
-                self._news.set()
-                return
+                self._purse.wake()
+            if self._by_model:
+                self._ended += [(job, {}) for job in self._by_model.drop(asked)]
 
 
 class Purse:
-    """What was spent, and what may be: calls wait while the allowance is used up, those in flight counted at the mean price so far."""
+    """What was spent, and what may be: calls wait while the allowance is used up, those in flight counted at the mean price so far.
 
-    def __init__(self, flying: Callable[[], int]) -> None:
-        """Nothing is spent, everything is allowed; `flying` counts the effects in flight."""
+    Before a call has shown what calls cost, they are made one at a time.
+    """
+
+    def __init__(self, flying: Callable[[], int], mean: Mapping[str, float] | None) -> None:
+        """Nothing is spent, everything is allowed.
+
+        Args:
+            flying: Counts the effects in flight.
+            mean: What a call has cost before, `usd` and `tokens`; None when nothing is known.
+        """
         self._flying = flying
+        self._before = mean
         self._calls = self._requests = self._prompt = self._completion = self._paid = self._unpriced = self._waiting = 0
         self._usd = 0.0
         self._usd_most: float | None = None
@@ -261,29 +295,19 @@ class Purse:
     def allow(self, amounts: Mapping[str, Any]) -> None:
         """Set what may be spent in all, None for any amount."""
         self._usd_most, self._tokens_most = amounts["usd"], amounts["tokens"]
-        self._wake()
+        self.wake()
 
     def pay(self, usage: Usage) -> None:
         """Count what an effect cost."""
-        if usage.requests or usage.calls:
-            self._paid += 1
-            self._count(usage.calls, usage.requests, usage.prompt_tokens, usage.completion_tokens, usage.usd)
-
-    def add(self, spent: Mapping[str, Any]) -> None:
-        """Count what a grader cost."""
-        if spent["calls"]["live"]:
-            used = spent["usage"]
-            self._count(spent["calls"]["live"], spent["requests"], used["prompt_tokens"], used["completion_tokens"], spent["cost_usd"])
-
-    def _count(self, calls: int, requests: int, prompt: int, completion: int, usd: float | None) -> None:
-        self._calls += calls
-        self._requests += requests
-        self._prompt += prompt
-        self._completion += completion
-        self._usd += usd or 0.0
-        self._unpriced += usd is None and calls > 0
+        self._calls += usage.calls
+        self._requests += usage.requests
+        self._prompt += usage.prompt_tokens
+        self._completion += usage.completion_tokens
+        self._usd += usage.usd or 0.0
+        self._paid += usage.calls > 0
+        self._unpriced += usage.usd is None and usage.calls > 0
         if self._waiting:
-            self._wake()
+            self.wake()
 
     async def admit(self) -> None:
         """Wait until a call may be made."""
@@ -301,17 +325,27 @@ class Purse:
             **{"completion_tokens": self._completion, "usd": self._usd, "unpriced": self._unpriced},
         }
 
+    def wake(self) -> None:
+        """Let those who wait look again."""
+        self._more.set()
+        self._more = asyncio.Event()
+
     def _affordable(self) -> bool:
         if self._usd_most is None and self._tokens_most is None:
             return True
-        # The call that is asked for and those in flight count at the mean so far, so that the sum ends below the budget.
-        coming = (self._flying() + 1) / self._paid if self._paid else 0.0
-        usd, tokens = self._usd * (1 + coming), (self._prompt + self._completion) * (1 + coming)
-        return (self._usd_most is None or usd <= self._usd_most) and (self._tokens_most is None or tokens <= self._tokens_most)
-
-    def _wake(self) -> None:
-        self._more.set()
-        self._more = asyncio.Event()
+        tokens = self._prompt + self._completion
+        if self._paid:
+            mean_usd, mean_tokens = self._usd / self._paid, tokens / self._paid
+        elif self._before:
+            mean_usd, mean_tokens = self._before["usd"], self._before["tokens"]
+        elif self._flying():
+            return False
+        else:
+            mean_usd = mean_tokens = 0.0
+        # The call that is asked for and those in flight count too, so that the sum ends below the budget.
+        coming = self._flying() + 1
+        enough_usd = self._usd_most is None or self._usd + coming * mean_usd <= self._usd_most
+        return enough_usd and (self._tokens_most is None or tokens + coming * mean_tokens <= self._tokens_most)
 
 
 def _slots(one: limits.Limiter) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class Local:
     def __init__(self, store: Store, terms: Mapping[str, Any]) -> None:
         """For a store and what holds for all rows."""
         self._store, self._terms = store, terms
+        self._thresholds = gc.get_threshold()
 
     async def link(self) -> Link:
         """Start it, with LiteLLM imported: a crew that counts on slots and seconds must not begin with three of them lost."""
@@ -30,7 +31,9 @@ class Local:
         return Crew(self._store, self._terms)
 
     async def close(self) -> None:
-        """The crew's link is closed by whoever opened it."""
+        """Leave the process as it was; the crew's link is closed by whoever opened it."""
+        gc.set_threshold(*self._thresholds)
+        gc.unfreeze()
 
 
 def calm_collector() -> None:

@@ -18,6 +18,8 @@ class Line(NamedTuple):
     correct: bool | None
     reference: bytes
     """Digest of the reference the line was graded by."""
+    ungraded: bool = False
+    """Whether its judge failed."""
 
 
 def digest_of_reference(reference: Any) -> bytes:

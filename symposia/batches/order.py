@@ -50,8 +50,13 @@ class ByModel(Gate):
         self._rows[run.id] = _Row(job, run)
 
     def gone(self, run_id: str) -> None:
-        """Forget a row that has ended."""
-        self._rows.pop(run_id, None)
+        """Forget a row that has ended, with its judge."""
+        for one in [one for one in self._rows if one.startswith(run_id)]:
+            del self._rows[one]
+
+    def drop(self, run_ids: set[str]) -> list[dict[str, Any]]:
+        """Put back no more the rows of these ids; their jobs."""
+        return [self.aside.pop(run_id)[0] for run_id in run_ids & self.aside.keys()]
 
     def wants(self, model: str) -> None:
         """A call of the current run waits for a model that is not present."""
@@ -70,7 +75,7 @@ class ByModel(Gate):
             return []
         for run_id, row in list(self._rows.items()):
             if self._waits_only(row):
-                self.aside[run_id] = row.job, frozenset(row.wants)
+                self.aside[row.job["run_id"]] = row.job, frozenset(row.wants)
                 del self._rows[run_id]
                 self._set_aside(row.job)
         if not idle or self.more or not self.aside:

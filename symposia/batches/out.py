@@ -9,6 +9,8 @@ import errno
 import fcntl
 import json
 import os
+import secrets
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -17,9 +19,11 @@ from symposia.batches.lines import Line, digest_of_reference
 from symposia.output import finite
 from symposia.state.errors import BadInput, StoreError, shorten
 
+_OTHERS = (".csv", ".tsv", ".json", ".xlsx", ".txt", ".arrow", ".feather", ".db")
+
 
 class Out:
-    """An output file of JSON Lines; `Parquet` differs in being written at the end."""
+    """An output file of JSON Lines; `Parquet` differs in being written from the store."""
 
     from_store = False
     """Whether `finish` needs all lines."""
@@ -29,51 +33,73 @@ class Out:
         self.path = path
         self.lines: dict[str, Line] = {}
         """What it held when it was opened, by run id."""
+        self.torn = False
+        """Whether it ends in the middle of a line, as a kill leaves it."""
+        self._real = path.resolve()
         self._file: IO[bytes] | None = None
+        self._end = 0
+        self._writing: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
 
     def open(self) -> None:
-        """Lock the file and read what it holds.
+        """Lock the file, if there is one, and read what it holds; nothing in it is changed.
 
         Raises:
             BadInput: Another batch writes to it, it cannot be written, or it holds something that is no line of a batch.
         """
-        self._file = _locked(self.path, self.path)
+        if not self._real.exists():
+            return
+        self._file = _locked(self._real, self.path)
         self._file.seek(0)
-        end = 0
         for number, raw in enumerate(self._file, 1):
             if not raw.endswith(b"\n"):
-                break  # cut off by a kill
-            end += len(raw)
+                self.torn = True
+                return
+            self._end += len(raw)
             if raw.strip():
                 line = _line(raw, f"{self.path}, line {number}")
                 self.lines[line.run_id] = line
-        os.ftruncate(self._file.fileno(), end)
 
-    @property
-    def _opened(self) -> IO[bytes]:
+    def begin(self, wanted: Mapping[str, Line]) -> None:
+        """Be ready to append: take away a line that was cut off, and all lines but these, in one step.
+
+        Raises:
+            BadInput: The file cannot be written, or another batch has begun to write it meanwhile.
+        """
         if self._file is None:
-            raise StoreError(f"{self.path} is not open")
-        return self._file
+            self._file = _locked(self._real, self.path)
+            if os.fstat(self._file.fileno()).st_size:
+                raise BadInput(f"another batch has written to {self.path} meanwhile", remedy="start the same command again")
+        try:
+            if self.torn:
+                os.ftruncate(self._file.fileno(), self._end)
+            if len(wanted) < len(self.lines):
+                self._keep(self._file, wanted)
+        except OSError as error:
+            raise _explained(self.path, error) from error
 
-    def keep(self, wanted: Mapping[str, Line]) -> None:
-        """Take away all lines but these, in one step: a kill leaves the old file or the new one."""
-        file = self._opened
-        fresh_path = self.path.with_name(f"{self.path.name}.tmp")
-        fresh = _locked(fresh_path, self.path)
-        os.ftruncate(fresh.fileno(), 0)
-        file.seek(0)
-        written: set[str] = set()
-        for number, raw in enumerate(file, 1):
-            run_id = _line(raw, f"{self.path}, line {number}").run_id if raw.strip() else None
-            if run_id in wanted and run_id not in written:
-                written.add(str(run_id))
-                fresh.write(raw)
-        fresh.flush()
-        os.fsync(fresh.fileno())
-        os.replace(fresh_path, self.path)
-        _sync_folder(self.path.parent)
+    def _keep(self, file: IO[bytes], wanted: Mapping[str, Line]) -> None:
+        """Write the lines that stay into a new file, and put it in the old one's place: a kill leaves the one or the other."""
+        draft = self._real.with_name(f".{self._real.name}.{secrets.token_hex(4)}")
+        try:
+            with open(draft, "xb+") as fresh:
+                file.seek(0)
+                written: set[str] = set()
+                for raw in file:
+                    run_id = _line(raw, str(self.path)).run_id if raw.strip() else ""
+                    if run_id in wanted and run_id not in written:
+                        written.add(run_id)
+                        fresh.write(raw)
+                fresh.flush()
+                os.fsync(fresh.fileno())
+            shutil.copymode(self._real, draft)
+            locked = _locked(draft, self.path)
+            os.replace(draft, self._real)
+        finally:
+            draft.unlink(missing_ok=True)
+        _sync_folder(self._real.parent)
         file.close()
-        self._file = fresh
+        self._file = locked
 
     async def append(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Write lines; they are on the disk when this returns.
@@ -81,41 +107,52 @@ class Out:
         Raises:
             StoreError: The disk is full, or the file cannot be written; what was written of them is taken back.
         """
-        number = self._opened.fileno()
-        before = os.fstat(number).st_size
+        if self._file is None:
+            raise StoreError(f"{self.path} is not open")
+        number = self._file.fileno()
         data = "".join(json.dumps(finite(line), ensure_ascii=False, allow_nan=False) + "\n" for line in lines).encode()
-        try:
-            await asyncio.to_thread(_write, number, data)
-        except OSError as error:
-            os.ftruncate(number, before)
-            raise _explained(self.path, error) from error
+        async with self._turn:
+            before = os.fstat(number).st_size
+            self._writing = asyncio.create_task(asyncio.to_thread(_write, number, data))
+            try:
+                await asyncio.shield(self._writing)
+            except OSError as error:
+                os.ftruncate(number, before)
+                raise _explained(self.path, error) from error
 
     async def finish(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Nothing is left to do: every line is written."""
 
-    def close(self) -> None:
-        """Unlock it."""
+    async def close(self) -> None:
+        """Wait for what is being written, and unlock the file."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 class Parquet(Out):
-    """An output table, written whole at the end from the store; until then a lock beside it keeps others away."""
+    """An output table, written whole from the store when the batch ends or stops; until then a lock beside it keeps others away."""
 
     from_store = True
 
     def open(self) -> None:
-        """Lock it and read what an earlier start wrote."""
-        from symposia.parquet import read_parquet
+        """Read what an earlier start wrote.
 
-        self._lock = self.path.with_name(f"{self.path.name}.lock")
-        self._file = _locked(self._lock, self.path)
+        Raises:
+            BadInput: It holds something else, cannot be read, or the package for it is missing.
+        """
+        from symposia.parquet import check_package, read_parquet
+
+        check_package()
         rows = read_parquet(self.path) if self.path.exists() else []
         self.lines = {line.run_id: line for line in (_line_of(row, f"{self.path}, row {i}") for i, row in enumerate(rows, 1))}
 
-    def keep(self, wanted: Mapping[str, Line]) -> None:
-        """The table is made from the store: there is nothing to take away."""
+    def begin(self, wanted: Mapping[str, Line]) -> None:
+        """Lock it; the table is made anew from the store."""
+        self._lock = self._real.with_name(f".{self._real.name}.lock")
+        self._file = _locked(self._lock, self.path)
 
     async def append(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """The store has them."""
@@ -124,24 +161,27 @@ class Parquet(Out):
         """Write the table.
 
         Raises:
-            StoreError: The disk is full, or the file cannot be written.
+            SymposiaError: The disk is full, or the file cannot be written.
         """
         from symposia.parquet import write_parquet
 
-        try:
-            await asyncio.to_thread(write_parquet, self.path, [finite(line) for line in lines])
-        except OSError as error:
-            raise _explained(self.path, error) from error
+        await asyncio.to_thread(write_parquet, self._real, [finite(line) for line in lines])
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Unlock it."""
         if self._file is not None:
             self._lock.unlink(missing_ok=True)
-        super().close()
+        await super().close()
 
 
 def out_of(path: Path) -> Out:
-    """The output file of a name: Parquet by its ending, else JSON Lines."""
+    """The output file of a name: Parquet by its ending, else JSON Lines.
+
+    Raises:
+        BadInput: The ending promises another form.
+    """
+    if path.suffix.lower() in _OTHERS:
+        raise BadInput(f"no output of the form {path.suffix}", remedy="name OUT.jsonl, or OUT.parquet")
     return Parquet(path) if path.suffix == ".parquet" else Out(path)
 
 
@@ -173,7 +213,8 @@ def _line(raw: bytes, place: str) -> Line:
 def _line_of(value: Any, place: str) -> Line:
     try:
         reference = digest_of_reference(value["reference"])
-        return Line(value["run_id"], value["id"], value["row"], value.get("repeat"), value["status"], value["correct"], reference)
+        ungraded = bool((value.get("grade") or {}).get("error"))
+        return Line(value["run_id"], value["id"], value["row"], value.get("repeat"), value["status"], value["correct"], reference, ungraded)
     except (TypeError, KeyError):
         text = shorten(json.dumps(value), 60)
         raise BadInput(f"no line of a batch: {text}", remedy="name another output file: -o FILE", place=place) from None

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +28,42 @@ _AFRESH = "name a new output file for it: -o FILE"
 
 @dataclass
 class Plan:
-    """What one start of a batch has to do."""
+    """What one start of a batch has to do. Making it changes nothing; `begin` does."""
 
     batch: dict[str, Any]
-    """The batch's record: `batch_id`, `method`, `params`, `output`, `input`, `grader`, `origin` (of a fork), `started`, `ended`."""
+    """The batch's record: `batch_id`, `method`, `params`, `output`, `input`, `grader`, `regrading`, `origin` (of a fork), `lost` (spent on
+    runs that were forgotten), `started`, `ended`."""
     template: dict[str, Any]
     """The record of a run, without what is the row's own."""
-    jobs: list[Job]
-    written: list[Line]
-    """Lines that stand in the output file and stay."""
+    jobs: list[Job] = field(default_factory=list)
+    written: list[Line] = field(default_factory=list)
+    """Lines of rows of the input that stand in the output file and stay."""
+    foreign: list[Line] = field(default_factory=list)
+    """Lines of rows that are not in the input any more, which stay."""
     resumed: int = 0
     """Rows that had begun, or had ended without success, and go on."""
     regraded: int = 0
     """Finished rows whose line is written again, because the reference or the grader has changed."""
-    foreign: int = 0
-    """Lines of rows that are not in the input any more, which stay."""
+    again: list[str] = field(default_factory=list)
+    """Runs that are forgotten and made anew, since their journal would give the same once more."""
+
+    async def begin(self, store: Store, out: Out) -> None:
+        """Write down that the batch has begun, and make the output file ready.
+
+        Raises:
+            BadInput: The output file cannot be written.
+            StoreError: The store cannot be.
+        """
+        out.begin({line.run_id: line for line in (*self.written, *self.foreign)})
+        for run_id in self.again:
+            gone = await store.spent(run_id)
+            lost = self.batch["lost"]
+            lost["usd"] += gone.usd or 0.0
+            lost["tokens"] += gone.prompt_tokens + gone.completion_tokens
+            lost["calls"] += gone.calls
+        await store.put_batch(self.batch)
+        for run_id in self.again:
+            await store.forget(run_id)
 
 
 async def plan_rows(
@@ -61,7 +82,7 @@ async def plan_rows(
 
     Args:
         store: Where the runs are, or will be.
-        out: The output file, not yet opened.
+        out: The output file, open.
         method: The method's name.
         given: Its parameters.
         rows: The rows, in their order.
@@ -73,6 +94,8 @@ async def plan_rows(
     Raises:
         BadInput: The output file is another batch's, or was made with other parameters.
     """
+    if not rows:
+        raise BadInput(f"{source} holds no row", remedy="give at least one")
     template = new_record(method, given, rows[0].inputs, checkpoints="none")
     batch = await _batch(store, out, {"method": method, "params": template["params"], "origin": None}, source, grader)
     jobs = [_job(batch["batch_id"], template, number, row, repeat) for repeat in _repeats(repeats) for number, row in enumerate(rows, 1)]
@@ -98,7 +121,7 @@ async def plan_forks(
 
     Args:
         store: Where the runs are.
-        out: The output file, not yet opened.
+        out: The output file, open.
         method: The method they must be of.
         lines: The lines of the other batch's output, each with its place.
         at: The step after which the change is made.
@@ -111,6 +134,8 @@ async def plan_forks(
     Raises:
         BadInput: A run is not in the store, no run has that step, or a key or parameter does not exist.
     """
+    if not lines:
+        raise BadInput(f"{source} holds no line", remedy="--from takes what `symposia batch -o` wrote")
     parents = [await _parent(store, line, place) for place, line in lines]
     other = next((parent["method"] for parent in parents if parent["method"] != method), None)
     if other:
@@ -119,7 +144,7 @@ async def plan_forks(
     if not any(record["marks"] or record["parent"]["at"] == at for record in records):
         most = max(record["parent"]["at"] for record in records)
         raise BadInput(f"no run of {source} has a step {at}; the longest has {most}", remedy=f"--at N with N up to {most}")
-    origin = {"from": source, "batch": parents[0].get("batch_id"), "at": at, "values": dict(values), "params": dict(params)}
+    origin = {"batch": parents[0]["run_id"][:_ID], "at": at, "values": dict(values), "params": dict(params)}
     wanted = {"method": parents[0]["method"], "params": parents[0]["params"], "origin": origin}
     batch = await _batch(store, out, wanted, source, grader)
     jobs = [_forked(batch["batch_id"], record, dict(line)) for record, (_, line) in zip(records, lines, strict=True)]
@@ -169,15 +194,32 @@ async def _fork(store: Store, parent: dict[str, Any], at: int, values: Mapping[s
 async def _batch(store: Store, out: Out, wanted: Mapping[str, Any], source: str, grader: tuple[str, Any]) -> dict[str, Any]:
     """The batch that an output file belongs to, or a new one."""
     name = str(out.path.resolve())
-    out.open()
-    found = await _written_by(store, out.path, out.lines) if out.lines else await _interrupted(store, name)
-    if found:
+    found = await known_batch(store, out)
+    if found and (out.lines or out.from_store or _same(found, wanted)):
         _compare(found, wanted, out.path)
-        return {**found, "grader": list(grader), "before": found["grader"], "ended": False, "output": name}
+        regrading = list(grader) if found["regrading"] or found["grader"] != list(grader) else None
+        return {**found, "regrading": regrading, "ended": False, "output": name}
     batch_id = "b" + secrets.token_hex(4)
     while await store.batches(batch_id=batch_id) or await store.statuses(batch_id):
         batch_id = "b" + secrets.token_hex(4)
-    return {**wanted, "batch_id": batch_id, "output": name, "input": source, "grader": list(grader), "started": time.time(), "ended": False}
+    lost = {"usd": 0.0, "tokens": 0, "calls": 0}
+    fresh = {"batch_id": batch_id, "output": name, "input": source, "grader": list(grader), "regrading": None, "lost": lost}
+    return {**wanted, **fresh, "started": time.time(), "ended": False}
+
+
+async def known_batch(store: Store, out: Out) -> dict[str, Any] | None:
+    """The batch that an output file belongs to: the one whose lines it holds, else one that was killed before it had written any.
+
+    Raises:
+        BadInput: The file holds something else, or lines of a batch that is not in the store.
+    """
+    if out.lines:
+        return await _written_by(store, out.path, out.lines)
+    found = await store.batches(output=str(out.path.resolve()))
+    interrupted = found[0] if found and not found[0]["ended"] else None
+    if out.torn and not interrupted:
+        raise BadInput(f"{out.path} holds something that is no line of a batch", remedy="name another output file: -o FILE")
+    return interrupted
 
 
 async def _written_by(store: Store, path: Path, lines: Mapping[str, Line]) -> dict[str, Any]:
@@ -190,10 +232,8 @@ async def _written_by(store: Store, path: Path, lines: Mapping[str, Line]) -> di
     return found[0]
 
 
-async def _interrupted(store: Store, name: str) -> dict[str, Any] | None:
-    """The newest batch with this output, if it never came to its end: it may have been killed before its first line."""
-    found = await store.batches(output=name)
-    return found[0] if found and not found[0]["ended"] else None
+def _same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return not _differences(found, wanted)
 
 
 def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) -> None:
@@ -202,12 +242,18 @@ def _compare(found: Mapping[str, Any], wanted: Mapping[str, Any], path: Path) ->
     Raises:
         BadInput: Method, parameters or origin differ; the first differences are named.
     """
+    found_values = _differences(found, wanted)
+    if found_values:
+        shown = [f"{name} was {_short(before)}, is now {_short(now)}" for name, before, now in found_values[:3]]
+        more = f" and {len(found_values) - 3} more" if len(found_values) > 3 else ""
+        raise BadInput(f"{path} belongs to a batch with other parameters: {'; '.join(shown)}{more}", remedy=_AFRESH)
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """What differs between two batches: its name, before, and now."""
     before, now = (flat({key: json.loads(json.dumps(one[key])) for key in ("method", "params", "origin")}) for one in (found, wanted))
     names = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if names:
-        shown = [f"{name.removeprefix('params.')} was {_short(before.get(name))}, is now {_short(now.get(name))}" for name in names[:3]]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise BadInput(f"{path} belongs to a batch with other parameters: {'; '.join(shown)}{more}", remedy=_AFRESH)
+    return [(name.removeprefix("params."), before.get(name), now.get(name)) for name in names]
 
 
 def _short(value: Any) -> str:
@@ -215,36 +261,31 @@ def _short(value: Any) -> str:
 
 
 async def _planned(store: Store, out: Out, batch: dict[str, Any], template: dict[str, Any], jobs: list[Job], retry: Sequence[str]) -> Plan:
-    """The jobs that are left, the output file without the lines that will be written again."""
-    again = batch.pop("before", None) not in (None, batch["grader"])
-    await store.put_batch(batch)
-    lines = out.lines
+    """The jobs that are left, and the lines that stay."""
     statuses = await store.statuses(batch["batch_id"])
     finished = {status for status in FINISHED if status not in retry}
-    plan = Plan(batch, template, [], [])
+    plan = Plan(batch, template)
     wanted = {job["run_id"]: job for job in jobs}
-    ids = {(json.dumps(job["id"]), job["repeat"]) for job in jobs}
-    keep: dict[str, Line] = {}
-    for run_id, line in lines.items():
+    ids = {(str(job["id"]), job["repeat"]) for job in jobs}
+    keep: set[str] = set()
+    for run_id, line in out.lines.items():
         job = wanted.get(run_id)
-        if job is None:
-            stays = (json.dumps(line.id), line.repeat) not in ids  # else its row has changed since, and is run again
-            plan.foreign += stays
-        else:
-            stays = line.status in finished and line.reference == digest_of_reference(job["reference"]) and not again
-        if stays:
-            keep[run_id] = line
-    for job in jobs:
-        if job["run_id"] in keep:
-            continue
+        if job is None and (str(line.id), line.repeat) not in ids:  # else its row has changed since, and is run again
+            plan.foreign.append(line)
+        elif job is not None and line.status in finished and not batch["regrading"] and _graded(line, job):
+            keep.add(run_id)
+            plan.written.append(line)
+    for job in (job for job in jobs if job["run_id"] not in keep):
         job["known"] = statuses.get(job["run_id"])
         if job["known"] in FINISHED and job["known"] not in finished:
-            await store.forget(job["run_id"])  # all its replies are in the journal, and would give the same again
+            plan.again.append(job["run_id"])
             job["known"] = None
         plan.resumed += job["known"] is not None and job["known"] not in FINISHED
-        plan.regraded += job["known"] in FINISHED and job["run_id"] in lines
+        plan.regraded += job["known"] in FINISHED and job["run_id"] in out.lines
         plan.jobs.append(job)
-    if len(keep) < len(lines):
-        out.keep(keep)
-    plan.written = [*keep.values()]
     return plan
+
+
+def _graded(line: Line, job: Job) -> bool:
+    """Whether a line's grade still holds."""
+    return not line.ungraded and line.reference == digest_of_reference(job["reference"])

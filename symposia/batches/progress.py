@@ -40,6 +40,8 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     graded: int = 0
     correct: int = 0
+    ungraded: int = 0
+    """Rows whose judge failed."""
     causes: dict[str, Cause] = field(default_factory=dict)
 
     def count(self, status: str, correct: bool | None) -> None:
@@ -49,9 +51,12 @@ class Tally:
         self.correct += correct is True
 
     def line(self, line: Mapping[str, Any]) -> None:
-        """Count a new line."""
-        self.count(line["status"], line["correct"])
-        error = line["error"]
+        """Count a new line; a failed row that has a reference is no right answer."""
+        wrong = line["status"] == "failed" and line["reference"] is not None
+        self.count(line["status"], False if wrong else line["correct"])
+        judge = (line.get("grade") or {}).get("error")
+        self.ungraded += bool(judge)
+        error = line["error"] or judge
         if error:
             cause = self.causes.setdefault(error["name"], Cause(error["name"], error=error))
             cause.count += 1

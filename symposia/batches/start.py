@@ -8,23 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import get_type_hints
+
 from symposia import output, registry, runs
 from symposia.batches.boss import Boss, Budget
 from symposia.batches.engines import engine_of
 from symposia.batches.lines import line_of
 from symposia.batches.out import Out, out_of
-from symposia.batches.plan import Plan, plan_forks, plan_rows
+from symposia.batches.plan import Plan, known_batch, plan_forks, plan_rows
 from symposia.batches.progress import Display
 from symposia.config import Config
 from symposia.grading import check_grader, judge_params
 from symposia.output import toy_note
+from symposia.params import make_params
 from symposia.rows import Row, rows_of
+from symposia.runs import REFERENCES
 from symposia.sources import check_ids, read_rows
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, SymposiaError, UnknownName
 from symposia.state.store import Store, Usage
 from symposia.tools import served_reward
-from symposia.tools.llm import model_of
 from symposia.tools.providers import price, route
 
 ORDERS = ("row", "model")
@@ -92,39 +95,56 @@ async def start(store: Store, config: Config, asked: Asked, given: dict[str, Any
     """
     out = out_of(asked.out)
     try:
+        out.open()
         return await _start(store, config, asked, given, rows, out, around)
     finally:
-        out.close()
+        await out.close()
 
 
 async def _start(
     store: Store, config: Config, asked: Asked, given: dict[str, Any], rows: list[Row], out: Out, around: Around
 ) -> dict[str, Any]:
-    if asked.prepare:
+    known = await known_batch(store, out)
+    if asked.origin is None and asked.budget_usd is not None:
+        await asyncio.to_thread(_check_prices, asked, make_params(registry.load(asked.method), given))
+    if asked.prepare and asked.dry_run:
+        given = {**given, "artefact": known["params"]["artefact"] if known else None}
+    elif asked.prepare:
         given = {**given, "artefact": await _prepared(store, asked, given)}
     plan = await _plan(store, config, asked, given, rows, out)
     loaded = registry.load(plan.batch["method"])
     params = loaded.params.model_validate(_params(plan))
-    if asked.budget_usd is not None:
-        judge = (plan.batch["grader"][1] or {}).get("model")
-        await asyncio.to_thread(_check_prices, params, loaded.method.roles, judge)
-    before = await store.spent(plan.batch["batch_id"])
+    if asked.origin is not None and asked.budget_usd is not None:
+        await asyncio.to_thread(_check_prices, asked, params)
+    before = await _spent(store, plan.batch)
     if asked.dry_run:
         return _preview(plan, params, asked, before)
+    engine = engine_of(asked.engine, store, _terms(plan, asked, before), asked.workers)
+    await plan.begin(store, out)
     tokens_before = before.prompt_tokens + before.completion_tokens
     budget = Budget(asked.budget_usd, asked.budget_tokens, asked.seconds, before.usd or 0.0, tokens_before)
-    engine = engine_of(asked.engine, store, _terms(plan, asked), asked.workers)
-    display = Display(len(plan.written) - plan.foreign + len(plan.jobs), plan.written)
+    display = Display(len(plan.written) + len(plan.jobs), plan.written)
     boss = Boss(plan.jobs, out, engine, budget, display)
     with around(boss, display):
-        display.notes(_notes(plan, params, loaded.method.roles))
+        display.notes(_notes(plan, params, loaded.method.roles, asked, before))
         await boss.run()
     seconds = time.monotonic() - boss.begun if boss.begun is not None else 0.0
-    left = display.last.left
-    if not left:
-        await out.finish(await _lines(store, plan) if out.from_store else [])
-        await store.put_batch({**plan.batch, "ended": True})
+    if out.from_store:
+        await out.finish(await _lines(store, plan))
+    if not display.last.left:
+        done = {"grader": plan.batch["regrading"] or plan.batch["grader"], "regrading": None}
+        await store.put_batch({**plan.batch, **done, "ended": True})
     return await _summary(store, plan, asked, display, boss.stopping, seconds)
+
+
+async def _spent(store: Store, batch: Mapping[str, Any]) -> Usage:
+    """What a batch has paid so far, runs that were forgotten since included."""
+    found = await store.spent(batch["batch_id"])
+    lost = batch["lost"]
+    found.calls += lost["calls"]
+    found.prompt_tokens += lost["tokens"]
+    found.usd = (found.usd or 0.0) + lost["usd"]
+    return found
 
 
 def check(asked: Asked) -> None:
@@ -150,6 +170,20 @@ def check(asked: Asked) -> None:
         raise BadInput(f"--from and -o are both {asked.out}", remedy="name a new output file: -o NEW.jsonl")
     if asked.values and asked.origin is None:
         raise BadInput("--set without --from", remedy="--from OUT.jsonl --at STEP --set KEY=JSON")
+    if asked.workers and asked.engine == "local":
+        raise BadInput("--workers with --engine local", remedy="--engine processes, or --engine ray")
+    for name, amount in (("limit", asked.limit), ("repeat", asked.repeats), ("workers", asked.workers)):
+        if amount is not None and amount < 1:
+            raise BadInput(f"{name} is {amount}", remedy="it is 1 or more")
+    for name, most in (("budget in USD", asked.budget_usd), ("budget in tokens", asked.budget_tokens)):
+        if most is not None and most < 0:
+            raise BadInput(f"the {name} is {most}", remedy="it is 0 or more")
+    if asked.origin is not None and (asked.mapping or asked.extra or asked.repeats > 1 or asked.prepare):
+        raise BadInput("--map, --task, --repeat and --prepare are about a data set", remedy="leave them out: --from takes runs")
+    names = {*get_type_hints(registry.load(asked.method).method.input), *REFERENCES, "id"}
+    for field_name in asked.mapping:
+        if field_name not in names:
+            raise UnknownName.of("field", field_name, names, remedy=f"--map FIELD=NAME, FIELD being one of {', '.join(sorted(names))}")
 
 
 def rows_asked(asked: Asked, objects: Sequence[Mapping[str, Any]] | None = None) -> list[Row]:
@@ -211,16 +245,15 @@ def _params(plan: Plan) -> Mapping[str, Any]:
     return found
 
 
-def _check_prices(params: BaseParams, roles: Sequence[str], judge: str | None) -> None:
+def _check_prices(asked: Asked, params: BaseParams) -> None:
     """A budget in USD needs prices.
 
     Raises:
         BadInput: A model has none.
     """
-    plain = params.model_dump(mode="json")
-    many = [plain["roles"].get(role) for role in roles]
-    models = {model_of(plain, role, i) for role, given in zip(roles, many, strict=True) for i in range(len(given or "x"))}
-    for model in sorted(models | ({judge} if judge else set())):
+    named = [params.roles.get(role, params.model) for role in registry.load(asked.method).method.roles]
+    models = {one for given in (*named, asked.judge or []) for one in ([given] if isinstance(given, str) else given)}
+    for model in sorted(models):
         name, known = _priced(model)
         if not known:
             table = f'[prices."{name}"] input = ..., output = ...'
@@ -236,10 +269,12 @@ def _priced(model: str) -> tuple[str, bool]:
     return model, price(route(model)["model"]) is not None
 
 
-def _terms(plan: Plan, asked: Asked) -> dict[str, Any]:
-    grader, judge = plan.batch["grader"]
+def _terms(plan: Plan, asked: Asked, before: Usage) -> dict[str, Any]:
+    grader, judge = plan.batch["regrading"] or plan.batch["grader"]
     template = {key: value for key, value in plan.template.items() if key not in ("input", "reference", "row", "run_id", *runs.GRADED)}
-    return {"template": template, "order": asked.order, "grader": grader, "judge": judge}
+    tokens = before.prompt_tokens + before.completion_tokens
+    mean = {"usd": (before.usd or 0.0) / before.calls, "tokens": tokens / before.calls} if before.calls else None
+    return {"template": template, "order": asked.order, "grader": grader, "judge": judge, "mean": mean}
 
 
 def _preview(plan: Plan, params: BaseParams, asked: Asked, before: Usage) -> dict[str, Any]:
@@ -248,7 +283,7 @@ def _preview(plan: Plan, params: BaseParams, asked: Asked, before: Usage) -> dic
     most = len(plan.jobs) * (method.count(method.calls, params) + method.count(method.scoring, params))
     return {
         **{"method": method.name, "output": str(asked.out), "rows_to_do": len(plan.jobs) - plan.regraded, "rows_done": len(plan.written)},
-        **{"rows_resumed": plan.resumed, "calls_at_most": most, "calls_so_far": before.calls, "cost_so_far": before.usd},
+        **{"rows_resumed": plan.resumed, "calls_at_most": most, "calls_so_far": before.calls},
         "model": "; ".join(f"{role}: {name}" for role, name in output.models_of(_with_params(plan, params), method.roles).items()),
     }
 
@@ -257,24 +292,31 @@ def _with_params(plan: Plan, params: BaseParams) -> dict[str, Any]:
     return {**plan.template, "params": params.model_dump(mode="json")}
 
 
-def _notes(plan: Plan, params: BaseParams, roles: Sequence[str]) -> list[str]:
+def _notes(plan: Plan, params: BaseParams, roles: Sequence[str], asked: Asked, before: Usage) -> list[str]:
     """What is to be known before the first call."""
-    found = [f"batch {plan.batch['batch_id']}: {len(plan.jobs)} rows to do, {len(plan.written)} have their line"]
+    found = [f"batch {plan.batch['batch_id']}: {_rows(len(plan.jobs))} to do, {len(plan.written)} done before"]
     if plan.resumed:
-        found.append(f"{plan.resumed} rows go on from what is recorded")
+        found.append(f"{_rows(plan.resumed)} continue from what is recorded")
     if plan.regraded:
-        found.append(f"{plan.regraded} finished rows are graded again: the reference or the grader has changed")
+        found.append(f"{_rows(plan.regraded)} graded again: the reference or the grader has changed, or the judge failed")
     if plan.foreign:
-        found.append(f"{plan.foreign} lines are of rows that are not in the input; they stay")
+        found.append(f"{len(plan.foreign)} of the lines in {asked.out} belong to rows that are not in the input; they stay")
+    if asked.budget_usd is not None and before.notes["unpriced"]:
+        found.append(f"{before.notes['unpriced']} earlier calls had no known price and are not in the budget")
     toys = toy_note(output.models_of(_with_params(plan, params), roles).values())
     return [*found, *([toys] if toys else [])]
 
 
+def _rows(n: int) -> str:
+    return f"{n} row{'' if n == 1 else 's'}"
+
+
 async def _lines(store: Store, plan: Plan) -> list[dict[str, Any]]:
     """All lines of a batch in the order of the rows, from the store."""
-    statuses = await store.statuses(plan.batch["batch_id"])
-    records = [await store.run(run_id) for run_id in statuses]
-    ended = [line_of(record) for record in records if "correct" in record]
+    known = await store.statuses(plan.batch["batch_id"])
+    wanted = [job["run_id"] for job in plan.jobs] + [line.run_id for line in (*plan.written, *plan.foreign)]
+    records = [await store.run(run_id) for run_id in wanted if run_id in known]
+    ended = [line_of(record) for record in records if "correct" in record and record["status"] != "started"]
     return sorted(ended, key=lambda line: (line.get("repeat") or 0, line["row"]))
 
 
@@ -283,7 +325,8 @@ async def _summary(store: Store, plan: Plan, asked: Asked, display: Display, sto
     tally, spent = display.tally, display.last.spent
     params = registry.load(plan.batch["method"]).params.model_validate(_params(plan))
     roles = registry.load(plan.batch["method"]).method.roles
-    total = await store.spent(plan.batch["batch_id"])
+    total = await _spent(store, plan.batch)
+    total_usd = None if total.notes["unpriced"] else round(total.usd or 0.0, 6)
     left = display.last.left
     graded = {"rows": tally.graded, "correct": tally.correct, "accuracy": tally.correct / tally.graded} if tally.graded else None
     return {
@@ -291,9 +334,10 @@ async def _summary(store: Store, plan: Plan, asked: Asked, display: Display, sto
         **{"accuracy": graded, "calls": {"live": spent["calls"]}, "requests": spent["requests"]},
         "usage": {"prompt_tokens": spent["prompt_tokens"], "completion_tokens": spent["completion_tokens"]},
         "cost_usd": None if spent["unpriced"] else round(float(spent["usd"]), 6),
-        "spent_in_all": {"calls": total.calls, "tokens": total.prompt_tokens + total.completion_tokens, "cost_usd": total.usd},
+        "spent_in_all": {"calls": total.calls, "tokens": total.prompt_tokens + total.completion_tokens, "cost_usd": total_usd},
         "seconds": round(seconds, 3),
         "stopped": stopped,
+        "not_graded": tally.ungraded,
         "failures": [
             {"name": c.name, "count": c.count, "message": c.error["message"], "remedy": c.error["remedy"], "rows": c.rows}
             for c in sorted(tally.causes.values(), key=lambda c: -c.count)
