@@ -1,21 +1,25 @@
-"""Make the README's pictures again: MAgICoRe's graph, and one of its runs as `symposia show` prints it.
+"""Make the README's pictures again: MAgICoRe's graph, one of its runs as `symposia show` prints it, and all methods compared.
 
     python bench/pictures.py [FOLDER]
 
-The run is on the toy models with seed 0: the first bundled problem that was hard and wrong before it was refined, and right after.
+All on the toy models with seed 0. The run is that of the first bundled problem that was hard and wrong before it was refined, and right
+after; the comparison is of all bundled problems, k = 8 and two rounds where a method has them.
 """
 
 import asyncio
 import io
 import json
 import re
+import subprocess
 import sys
+import tempfile
 from importlib.resources import files
 from pathlib import Path
 
 from rich.console import Console
 
-from symposia import runs
+import symposia
+from symposia import registry, runs
 from symposia.draw import draw_method
 from symposia.show import show_run
 from symposia.state.store import Store, open_store
@@ -47,12 +51,27 @@ async def shown() -> str:
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 
+def compared(picture: Path) -> None:
+    """A batch of each method over the bundled problems, and what they reach against the tokens they take."""
+    items = str(files("symposia.items") / "arithmetic.jsonl")
+    with tempfile.TemporaryDirectory() as folder:
+        store, outputs = f"{folder}/store.db", []
+        for name in registry.names():
+            known = registry.load(name).params.model_fields
+            params = {key: value for key, value in (("k", 8), ("max_rounds", 2)) if key in known}
+            outputs.append(f"{folder}/{name}.jsonl")
+            symposia.batch(name, items, outputs[-1], params=params, seed=0, store=store)
+        command = [sys.executable, "-m", "symposia.cli", "eval", *outputs, "--store", store, "--plot", str(picture)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
 def main() -> None:
     """Write the pictures."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "notebooks/pictures")
     folder.mkdir(parents=True, exist_ok=True)
     draw_method("magicore", folder / "magicore.svg")
     (folder / "show.svg").write_text(asyncio.run(shown()))
+    compared(folder / "pareto.svg")
 
 
 if __name__ == "__main__":
