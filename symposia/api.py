@@ -160,7 +160,7 @@ async def abatch(
         seed: Makes repeatable what can be.
         store: Address of the store, or an open one.
         progress: Show how it goes on stderr.
-        options: Fields of `batches.start.Asked`, such as `budget_usd=5`, `grader="math"`, `engine="processes"`.
+        options: Fields of `batches.asked.Asked`, such as `budget_usd=5`, `grader="math"`, `engine="processes"`.
 
     Returns:
         What `symposia batch --json` prints: rows by status, accuracy, calls, tokens, cost, failures by cause.
@@ -169,7 +169,8 @@ async def abatch(
         BadInput: Something given does not exist or cannot be; nothing was called.
         SymposiaError: The store or the output failed; what was finished is kept.
     """
-    from symposia.batches.start import Asked, check, rows_asked, start
+    from symposia.batches.asked import Asked, check, rows_asked
+    from symposia.batches.start import start
 
     config = _configured()
     rows_given = None if data is None or isinstance(data, str | Path) else data

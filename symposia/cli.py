@@ -221,8 +221,8 @@ def batch(
     The same command again goes on where it stopped: finished rows are skipped, failed ones tried again, half-finished ones continue.
     """
     from symposia import command, registry
+    from symposia.batches.asked import Asked
     from symposia.batches.command import mapping_of, run_batch, seconds_of
-    from symposia.batches.start import Asked
     from symposia.params import make_params
     from symposia.state.errors import BadInput
 

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from symposia.batches.crew import Job
 from symposia.batches.out import Out
+from symposia.batches.slots import Slots
 from symposia.state.errors import SymposiaError
-from symposia.tools.settings import limits_of, settings
+from symposia.tools.settings import settings
 
 _log = logging.getLogger("symposia.batches")
 _HOPELESS = ("MissingKey", "ModelNotFound", "EndpointDown")
@@ -103,7 +104,7 @@ class Boss:
         self._working: dict[str, int] = {}
         self._want: dict[str, int] = {}
         self._hungry: set[str] = set()
-        self._permits = Permits(engine.size)
+        self._slots = Slots(engine.size)
         self._deaths = 0
         self._first_failures: Counter[str] | None = Counter()
         self._failure: SymposiaError | None = None
@@ -146,7 +147,7 @@ class Boss:
         for one in self._spent.values():
             spent.update(one)
         models: dict[str, dict[str, int]] = {}
-        for crew in self._permits.reported.values():
+        for crew in self._slots.reported.values():
             for name, slots in crew.items():
                 models[name] = {key: models.get(name, {}).get(key, 0) + value for key, value in slots.items()}
         left = len(self._jobs) + sum(map(len, self._assigned.values())) + self._stopped_rows
@@ -188,7 +189,7 @@ class Boss:
         allow = {kind: self._allowance(name, kind) for kind in ("usd", "tokens")}
         return {
             **{"rows": rows, "more": bool(self._jobs), "stop": self.stopping, "allow": allow},
-            "permits": self._permits.order(name),
+            "permits": self._slots.order(name),
         }
 
     async def _take(self, name: str, report: Mapping[str, Any]) -> None:
@@ -200,7 +201,7 @@ class Boss:
             self._stopped_rows += done["line"] is None
         self._spent[name], self._live[name], self._want[name] = report["spent"], report["live"], report["want"]
         self._working[name] = report["working"]
-        self._permits.report(name, report["models"])
+        self._slots.report(name, report["models"])
         if lines:
             self._deaths = 0
             await self._write(lines)
@@ -243,7 +244,7 @@ class Boss:
         for job in rows.values():
             job["known"] = job["known"] or "started"
         self._jobs.extendleft(reversed(rows.values()))
-        self._permits.gone(name)
+        self._slots.gone(name)
         for key, amount in self._spent.pop(name, {}).items():
             lost = self._spent.setdefault("gone", {})
             lost[key] = lost.get(key, 0) + amount
@@ -295,56 +296,6 @@ class Boss:
                 most = self._most(kind)
                 if most is not None and self._free(kind) <= 1e-9 * most:
                     self.stop(f"the budget in {said} is used up")
-
-
-class Permits:
-    """Slots of each model, shared out among the crews: whoever has calls waiting gets what others leave unused, the sum never grows."""
-
-    def __init__(self, crews: int) -> None:
-        """For so many crews."""
-        self._crews = crews
-        self._ordered: dict[str, dict[str, int]] = {}
-        self.reported: dict[str, dict[str, dict[str, int]]] = {}
-
-    def report(self, name: str, models: dict[str, dict[str, int]]) -> None:
-        """Take in the slots of a crew, by model."""
-        self.reported[name] = models
-
-    def gone(self, name: str) -> None:
-        """A crew is dead, its slots are free."""
-        self.reported.pop(name, None)
-        self._ordered.pop(name, None)
-
-    def order(self, name: str) -> dict[str, int] | None:
-        """The slots that a crew may use from now on; None for a single crew, which has them all."""
-        if self._crews == 1:
-            return None
-        models = {model for one in self.reported.values() for model in one}
-        return {model: self._share(name, model) for model in models}
-
-    def _share(self, name: str, model: str) -> int:
-        """A busy crew's part of what the others do not hold; an idle one keeps a little, to begin with at once."""
-        most = limits_of(model).concurrency or 1
-        mine = self.reported.get(name, {}).get(model, {})
-        busy = [crew for crew, one in self.reported.items() if one.get(model, {}).get("waiting")]
-        least = max(1, most // (4 * self._crews))
-        if mine.get("waiting") or not busy:
-            wanted = max(least, most // max(1, len(busy) or self._crews))
-        else:
-            wanted = max(least, mine.get("active", 0))
-        others = sum(self._held(crew, model, most) for crew in {*self.reported, *self._ordered} if crew != name)
-        missing = self._crews - len({*self.reported, *self._ordered, name})
-        others += missing * (most // self._crews)  # crews that have not said anything yet start with an equal share
-        granted = max(min(1, most), min(wanted, most - others))
-        self._ordered.setdefault(name, {})[model] = granted
-        return granted
-
-    def _held(self, crew: str, model: str, most: int) -> int:
-        """What a crew may be using, as far as one can know."""
-        slots = self.reported.get(crew, {}).get(model)
-        if slots is None:
-            return most // self._crews
-        return max(slots["most"], slots["active"], self._ordered.get(crew, {}).get(model, 0))
 
 
 def _amount(spent: Mapping[str, Any] | None, kind: str) -> float:

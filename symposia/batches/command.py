@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from symposia import command, output
+from symposia.batches.asked import Asked, check, rows_asked
 from symposia.batches.boss import Boss
 from symposia.batches.progress import Display, show_plan, show_summary
-from symposia.batches.start import Asked, check, rows_asked, start
+from symposia.batches.start import start
 from symposia.config import Config
 from symposia.output import say
 from symposia.params import assignments
