@@ -39,7 +39,7 @@ class Local:
 def calm_collector() -> None:
     """Collect garbage seldom: looking through hundreds of live graphs again and again costs up to half of the time."""
     gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
+    gc.set_threshold(50_000, 5, 5)
 
 
 def engine_of(name: str, store: Store, terms: Mapping[str, Any], workers: int | None) -> Engine:
