@@ -216,6 +216,9 @@ class SqliteStore(Store):
             return StoreError(f"store {self.url}: no space left on the disk", remedy="free some space and start the same command again")
         if "readonly" in text or isinstance(error, PermissionError):
             return StoreError(f"store {self.url} cannot be written", remedy="change its permissions, or name another one with --store")
+        if "unable to open" in text:
+            remedy = "see that its folder exists and can be written, or name another one with --store"
+            return StoreError(f"store {self.url} cannot be opened for writing", remedy=remedy)
         if "not a database" in text:
             return StoreError(f"{self.url} is no SQLite file", remedy="name another one with --store")
         return StoreError(f"store {self.url}: {text}", remedy="name another one with --store or SYMPOSIA_STORE")

@@ -39,7 +39,7 @@ def write_parquet(path: str | Path, lines: Iterable[Mapping[str, Any]]) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except OSError as error:
         remedy = (
             "make room, or name a file in a folder that can be written to; the results are in the store, and the same command reads them"
@@ -153,7 +153,7 @@ def _line(row: Mapping[str, Any], marks: Mapping[str, Mapping[str, bool]]) -> di
     return line
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Have the new name on the disk too."""
     handle = os.open(folder, os.O_RDONLY)
     try:

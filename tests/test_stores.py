@@ -424,7 +424,7 @@ async def test_a_store_that_cannot_be_written_is_said(path, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="name another one with --store"):
         await SqliteStore(str(tmp_path / "file" / "store.db")).open()
-    with pytest.raises(StoreError, match="unable to open database file"):
+    with pytest.raises(StoreError, match="cannot be opened for writing"):
         await SqliteStore(str(tmp_path)).open()
     async with SqliteStore(path) as store:
         await store.read("PRAGMA query_only=ON")

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from symposia.batches.lines import Line, digest_of_reference
 from symposia.output import finite
+from symposia.parquet import sync_folder
 from symposia.state.errors import BadInput, StoreError, shorten
 
 _OTHERS = (".csv", ".tsv", ".json", ".xlsx", ".txt", ".arrow", ".feather", ".db")
@@ -97,7 +98,7 @@ class Out:
             os.replace(draft, self._real)
         finally:
             draft.unlink(missing_ok=True)
-        _sync_folder(self._real.parent)
+        sync_folder(self._real.parent)
         file.close()
         self._file = locked
 
@@ -229,14 +230,6 @@ def _write(number: int, data: bytes) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:  # a pipe or a device, which nothing makes durable
             raise
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _explained(path: Path, error: OSError) -> StoreError:
