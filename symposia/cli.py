@@ -426,7 +426,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    raise SystemExit(_dispatch(kept, as_json, debug))
+    code = _dispatch(kept, as_json, debug)
+    for stream in (sys.stdout, sys.stderr):
+        _let_go(stream)
+    raise SystemExit(code)
+
+
+def _let_go(stream: Any) -> None:
+    """Empty a stream; of one that nobody reads any more what is left is dropped, or it would change the exit code."""
+    try:
+        stream.flush()
+    except OSError:
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _dispatch(arguments: list[str], as_json: bool, debug: bool) -> int:

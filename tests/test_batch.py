@@ -693,15 +693,13 @@ def test_an_address_without_a_model_is_no_toy(symposia: Command, models: Server)
 def test_a_pipe_that_closes_does_not_end_the_batch(models: Server) -> None:
     models.post("_set", hold=True)
     command = ("batch", "chain_of_thought", rows(4), "-o", "out.jsonl", "--concurrency", 2, *models.options)
-    batch = started(*command)
-    models.get("_wait?held=2&timeout=60")
-    assert batch.stderr is not None
-    batch.stderr.close()
-    batch.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    models.post("_set", hold=False)
-    models.post("_release")
-    assert batch.wait(60) == 130
-    assert batch.stdout is not None
-    batch.stdout.close()
+    with started(*command) as batch:
+        models.get("_wait?held=2&timeout=60")
+        assert batch.stderr is not None
+        batch.stderr.close()
+        batch.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        models.post("_set", hold=False)
+        models.post("_release")
+        assert batch.wait(60) == 130
     assert len(lines()) == 2
