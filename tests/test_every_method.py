@@ -83,6 +83,8 @@ def worst(script):
             return f"Thought {n}.\nSCORES: {', '.join(['0.3'] * steps)}"
         if '"SCORE: x"' in prompt:
             return f"Thought {n}.\nSCORE: 0.2"
+        if '"settled": true' in prompt:
+            return '{"settled": false, "side": null, "reason": "Both may be right.", "answer": null}'
         if '"VERDICT: ' in prompt:
             return f"Thought {n}: step 2 is wrong.\nVERDICT: incorrect"
         return f"Step 1: this is text {n}.\nStep 2: so the answer is \\boxed{{{n}}}."

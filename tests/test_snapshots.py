@@ -31,6 +31,8 @@ def reply(node: str, messages: list[dict[str, Any]]) -> str:
         return f"SCORES: {', '.join(['0.3'] * int(steps[0]))}"
     if '"SCORE: x"' in prompt:
         return "SCORE: 0.2"
+    if '"settled": true' in prompt:
+        return '{"settled": false, "side": null, "reason": "Both may be right.", "answer": null}'
     if '"VERDICT: ' in prompt:
         return f"Step 2 is wrong; so says {place}.\nVERDICT: incorrect"
     branch = re.findall(r"\.b(\d+)$", place) or ["0"]

@@ -5,7 +5,8 @@ rates that a setting names; nothing it does says how a language model would do. 
 alone: it holds no problems and no answers, and a number changed in a problem changes what it computes.
 
 The names are `default`, which plays every role, and the presets `strong` and `weak`; settings follow as in `default?error=0.2&check=0.9`:
-`error` is the chance from 0 to 1 that a step goes wrong, `check` the chance from 0 to 1 that the check of a step is right.
+`error` is the chance from 0 to 1 that a step goes wrong, `check` the chance from 0 to 1 that the check of a step is right, and `persuade`
+the chance from 0 to 1 that a debater gives way to another's answer that its own check confirms.
 """
 
 import json
@@ -16,6 +17,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
+from symposia.tools.toy import debate
 from symposia.tools.toy.prompts import read_prompt
 from symposia.tools.toy.roles import PLAY, Skill
 
@@ -26,7 +28,7 @@ PRESETS: Final[Mapping[str, Skill]] = {
 }
 """What follows `toy/` in the name of a model, and how well it works."""
 
-SETTINGS: Final = ("error", "check")
+SETTINGS: Final = ("error", "check", "persuade")
 
 
 @lru_cache(maxsize=256)
@@ -62,5 +64,7 @@ def reply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -
     else:
         spoken = json.dumps([model, seed, [[m["role"], m["content"]] for m in messages]])
         rng = random.Random(int.from_bytes(sha256(spoken.encode()).digest()[:16], "big"))
+    if turn := debate.read_turn(messages):
+        return debate.PLAY[turn.part](turn, skill, rng)
     prompt = read_prompt(messages)
     return PLAY[prompt.role](prompt, skill, rng)

@@ -37,10 +37,11 @@ UNREADABLE: Final = "I cannot read this problem: I see no numbers in it that I c
 
 @dataclass(frozen=True)
 class Skill:
-    """How well a toy works: the chance of a slip per step, and the chance that its check of a step is right."""
+    """How well a toy works: the chance of a slip per step, that its check of a step is right, and that it gives way in a debate."""
 
     error: float
     check: float
+    persuade: float = 0.8
 
 
 @dataclass(frozen=True)
