@@ -124,6 +124,8 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
         task_of(inputs.get("task") or "auto")
     except ValueError as error:
         raise BadInput(str(error)) from None
+    if own := getattr(loaded.module, "check_input", None):
+        own(inputs)
     return {k: sound_all(v) for k, v in inputs.items()}
 
 

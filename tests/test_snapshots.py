@@ -4,6 +4,7 @@ Methods are found by themselves: a new one needs `SYMPOSIA_UPDATE_SNAPSHOTS=1 py
 """
 
 import difflib
+import json
 import os
 import re
 from pathlib import Path
@@ -26,6 +27,11 @@ COMMAND = "SYMPOSIA_UPDATE_SNAPSHOTS=1 pytest tests/test_snapshots.py"
 def reply(node: str, messages: list[dict[str, Any]]) -> str:
     """A reply that depends only on where and in which form it is asked for, and keeps a loop going: answers differ, nothing is good."""
     prompt, place = messages[-1]["content"], here()
+    branch = re.findall(r"\.b(\d+)$", place) or ["0"]
+    if '"answer": "yes" or "no"' in prompt:
+        return json.dumps({"reasoning": f"So says {place}.", "answer": "yes" if int(branch[0]) % 2 else "no"})
+    if '"answer": 1}' in prompt:
+        return json.dumps({"reasoning": f"So says {place}.", "answer": 1})
     if '"SCORES: x1' in prompt:
         steps = re.findall(r"each of the (\d+) steps", prompt)
         return f"SCORES: {', '.join(['0.3'] * int(steps[0]))}"
@@ -35,7 +41,6 @@ def reply(node: str, messages: list[dict[str, Any]]) -> str:
         return '{"settled": false, "side": null, "reason": "Both may be right.", "answer": null}'
     if '"VERDICT: ' in prompt:
         return f"Step 2 is wrong; so says {place}.\nVERDICT: incorrect"
-    branch = re.findall(r"\.b(\d+)$", place) or ["0"]
     return f"Step 1: This is the reply of {place}.\nStep 2: So the answer is \\boxed{{{branch[0]}}}."
 
 

@@ -143,7 +143,7 @@ def _reader(parse: Parser | None, schema: type[BaseModel] | None) -> Parser | No
         found = re.search(r"\{.*\}", text, re.DOTALL)
         try:
             return schema.model_validate(json.loads(found[0] if found else text)).model_dump(mode="json")
-        except (ValueError, ValidationError) as error:
+        except (ValueError, ValidationError, RecursionError) as error:
             if parse is not None:
                 return parse(text)
             raise ReplyError(f"no JSON of the form {schema.__name__}: {shorten(str(error), 120)}") from error

@@ -17,7 +17,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from symposia.tools.toy import debate
+from symposia.tools.toy import debate, documents
 from symposia.tools.toy.prompts import read_prompt
 from symposia.tools.toy.roles import PLAY, Skill
 
@@ -64,6 +64,8 @@ def reply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -
     else:
         spoken = json.dumps([model, seed, [[m["role"], m["content"]] for m in messages]])
         rng = random.Random(int.from_bytes(sha256(spoken.encode()).digest()[:16], "big"))
+    if asked := documents.about_document(messages):
+        return documents.play(asked, skill, rng)
     if turn := debate.read_turn(messages):
         return debate.PLAY[turn.part](turn, skill, rng)
     prompt = read_prompt(messages)
