@@ -364,7 +364,7 @@ async def test_a_fork_with_another_seed_samples_anew(name, script, sqlite):
 @every
 async def test_a_fork_in_the_middle_keeps_what_came_before(name, script, sqlite):
     nodes = registry.load(name).module.graph.nodes
-    parent, fork = await forked(sqlite, script, name, next(n for n in ("extract", "detect") if n in nodes), {"seed": 2})
+    parent, fork = await forked(sqlite, script, name, next(n for n in ("extract", "detect", "read_answer") if n in nodes), {"seed": 2})
     at = fork.parent["at"]
     solving = [e for e in await sqlite.entries(parent.run_id) if step_of(e.place) <= at and e.usage.calls]
     total = sum(e.usage.calls for e in await sqlite.entries(parent.run_id))
@@ -510,7 +510,7 @@ async def test_a_failed_run_goes_on_when_the_fault_is_gone(name, script, sqlite)
 async def test_without_any_answer_the_run_ends_so(name, script, sqlite):
     worst(script)
     with_answer = script.answer
-    script.answer = lambda node, messages: with_answer(node, messages).replace("\\boxed", "")
+    script.answer = lambda node, messages: re.sub(r"Step \d:", "Then", with_answer(node, messages)).replace("\\boxed", "")
     result = await runs.start(sqlite, record_of(name, inputs=QUESTION, model="script/any"))
     assert (result.status, result.answer, result.stop_reason, result.error) == ("no_answer", None, "no_answer", None)
     assert (await runs.replay(sqlite, result.run_id))[0]["identical"]

@@ -17,7 +17,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from symposia.tools.toy import debate, documents
+from symposia.tools.toy import debate, documents, persuasion
 from symposia.tools.toy.prompts import read_prompt
 from symposia.tools.toy.roles import PLAY, Skill
 
@@ -66,6 +66,8 @@ def reply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -
         rng = random.Random(int.from_bytes(sha256(spoken.encode()).digest()[:16], "big"))
     if asked := documents.about_document(messages):
         return documents.play(asked, skill, rng)
+    if (said := persuasion.play(messages, skill, rng)) is not None:
+        return said
     if turn := debate.read_turn(messages):
         return debate.PLAY[turn.part](turn, skill, rng)
     prompt = read_prompt(messages)
