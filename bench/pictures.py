@@ -23,6 +23,7 @@ from symposia import registry, runs
 from symposia.draw import draw_method
 from symposia.show import show_run
 from symposia.state.store import Store, open_store
+from symposia.trees import draw_run
 
 GIVEN = {"k": 8, "max_rounds": 2, "seed": 0}
 
@@ -65,6 +66,24 @@ def compared(picture: Path) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
+async def persuaded(method: str, picture: Path) -> None:
+    """The tree of the first bundled problem on which somebody was persuaded of the right answer."""
+    async with open_store(":memory:") as store:
+        for line in (files("symposia.items") / "arithmetic.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            given, asked = {"seed": 0, "model": "toy/weak"}, {"question": row["question"], "task": "number"}
+            record = runs.new_record(method, given, asked, reference=row["answer"], checkpoints="none")
+            result = await runs.start(store, record)
+            dot = await draw_run(store, result.run_id, None) or ""
+            if "persuaded by" in dot and _GREEN in dot and _RED in dot:
+                await draw_run(store, result.run_id, picture)
+                return
+    raise SystemExit(f"nobody was persuaded in {method}")
+
+
+_GREEN, _RED = "#e3f4e5", "#fbe7e4"
+
+
 def main() -> None:
     """Write the pictures."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "notebooks/pictures")
@@ -72,6 +91,8 @@ def main() -> None:
     draw_method("magicore", folder / "magicore.svg")
     (folder / "show.svg").write_text(asyncio.run(shown()))
     compared(folder / "pareto.svg")
+    asyncio.run(persuaded("pbt", folder / "tree.svg"))
+    asyncio.run(persuaded("pbt_debate", folder / "debate.svg"))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ code's confidence by token probabilities, which selects nothing, is left out.
 import random
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from langgraph.graph import END, START
@@ -43,7 +44,7 @@ from symposia.nodes.persuasion import LENGTH, MATCH, PERSONAS, READ, SPEAK, VERI
 from symposia.state.base import BaseParams, Method, Question, Sampling
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan
-from symposia.tools import trees
+from symposia.tools import preferences, trees
 from symposia.tools.llm import quorum
 from symposia.tools.pairs import PREFERENCE, Preference, Rules, find_pairs
 from symposia.tools.vote import tally, winner
@@ -229,6 +230,11 @@ def harvest(state: Mapping[str, Any], accepted: Sequence[str], rules: Rules | No
         prompt = [{"role": m["role"], "content": "".join(m["content"])} for m in messages]
         found.append(PREFERENCE.validate_python({**pair, "question": state["question"], "prompt": prompt, "accepted": list(accepted)}))
     return found
+
+
+def export(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]], folder: Path) -> dict[str, int]:
+    """Write the training files of finished runs, each given as its last state and its accepted answers; see `tools/preferences.py`."""
+    return preferences.export([harvest(state, accepted) for state, accepted in finished], folder)
 
 
 def build() -> StateGraph[State, Params, Question, State]:

@@ -5,6 +5,7 @@ paused; 1 failed, stopped, a row failed, or a replay that differs; 2 bad input; 
 imported inside it, so that `symposia --help` starts at once.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,12 +119,43 @@ def diff(run_a: RunId, run_b: RunId, store: StoreAddress = None, as_json: Json =
 
 @app.command()
 def draw(
-    method: MethodName, out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="graph.svg or graph.mmd")] = None
+    what: Annotated[str, typer.Argument(metavar="METHOD|RUN", help="a method's graph, or the dialogue tree of a run")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="FILE", help="graph.svg or graph.mmd; tree.svg or tree.dot")] = None,
+    store: StoreAddress = None,
 ) -> int:
-    """Draw a method's graph."""
+    """Draw a method's graph, or a run's tree."""
+    from symposia import command, registry
     from symposia.draw import draw_method
 
-    draw_method(method, out)
+    config = command.configured(store)
+    if what in registry.names() or not (re.fullmatch("[0-9a-f]+", what) and command.exists(config)):
+        draw_method(what, out)
+        return 0
+    from symposia.trees import draw_run
+
+    text = command.in_store(config, lambda opened: draw_run(opened, what, out))
+    if text is not None:
+        sys.stdout.write(text)
+    return 0
+
+
+@app.command()
+def export(
+    method: MethodName,
+    data: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="what `symposia batch METHOD -o` wrote")],
+    folder: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="where the files go")],
+    store: StoreAddress = None,
+    as_json: Json = False,
+) -> int:
+    """Write what a method makes of finished runs, such as training files.
+
+    Nothing is called; the runs are read from their journals.
+    """
+    from symposia import command, output
+    from symposia.finished import export_batch
+
+    written = command.in_store(command.existing(store), lambda opened: export_batch(opened, method, data, folder))
+    output.emit({"folder": str(folder), "rows": written}) if as_json else output.show_export(folder, written)
     return 0
 
 

@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from rich import box
@@ -220,6 +221,14 @@ def show_prepared(made: Mapping[str, Any]) -> None:
         complain(made["error"], as_json=False)
     else:
         say(f"run {made['run_id']} ended {made['status']}")
+
+
+def show_export(folder: Path, written: Mapping[str, int]) -> None:
+    """The files that an export wrote, with their rows."""
+    table = new_table("file", "rows")
+    for name, rows in written.items():
+        table.add_row(Text(safe(folder / name)), Text(str(rows)))
+    OUT.print(table, soft_wrap=False)
 
 
 # -- methods --------------------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from symposia.finished import finished_runs
 from symposia.graphs.pbt import harvest
+from symposia.records import known_answers
 from symposia.runs import replay
 from symposia.state.errors import BadInput, SymposiaError
 from symposia.state.store import Store
@@ -117,19 +119,25 @@ async def harvest_runs(store: Store, run_ids: Sequence[str], rules: Rules | None
     Raises:
         BadInput: A run is none of `pbt`, has not ended well, or has no reference.
     """
-    found = []
-    for run_id in run_ids:
-        record = await store.run(run_id)
-        if record["method"] != "pbt":
-            raise BadInput(f"run {run_id} is one of {record['method']}", remedy="name runs of pbt")
-        if record["status"] not in ("ok", "no_answer"):
-            raise BadInput(f"run {run_id} is {record['status']}", remedy=f"symposia resume {run_id}")
-        reference = record["reference"]
-        if reference is None:
-            raise BadInput(
-                f"run {run_id} has no reference", remedy="run it from a row with a field `answer`, a text or a list of accepted ones"
-            )
-        accepted = [str(one) for one in (reference if isinstance(reference, list) else [reference])]
-        _, execution = await replay(store, run_id)
-        found.append(harvest(execution.values, accepted, rules))
-    return found
+    return [harvest(values, accepted, rules) for values, accepted in await finished_runs(store, run_ids, "pbt")]
+
+
+async def draw_run(store: Store, run_id: str, out: Path | None) -> str | None:
+    """Draw the dialogue tree of a run to a file, or without one return it in graphviz' language.
+
+    Raises:
+        BadInput: The run has no tree, or cannot be replayed.
+        SymposiaError: Graphviz, which makes the SVG, is missing or fails.
+    """
+    record = await store.run(run_id)
+    _, execution = await replay(store, record["run_id"])
+    tree = execution.values.get("tree")
+    if tree is None:
+        raise BadInput(
+            f"run {record['run_id']} of {record['method']} has no tree", remedy=f"`symposia draw {record['method']}` draws its graph"
+        )
+    accepted = [str(one) for one in known_answers(record["reference"])] if record["reference"] is not None else []
+    if out is None:
+        return tree_dot(tree, accepted)
+    draw_tree(tree, out, accepted)
+    return None

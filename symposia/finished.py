@@ -1,0 +1,52 @@
+"""What finished runs came to, for what a method makes of many of them: training files, reports."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from symposia.records import known_answers
+from symposia.registry import load, names
+from symposia.runs import replay
+from symposia.sources import read_rows
+from symposia.state.errors import BadInput
+from symposia.state.store import Store
+
+Finished = tuple[dict[str, Any], list[str]]
+"""The last state of a run, and every accepted spelling of its right answer."""
+
+
+async def finished_runs(store: Store, run_ids: Sequence[str], method: str) -> list[Finished]:
+    """The last states of runs with the references of their rows, by replay; nothing is called.
+
+    Raises:
+        BadInput: A run is of another method, has not ended well, or has no reference.
+    """
+    found = []
+    for run_id in run_ids:
+        record = await store.run(run_id)
+        if record["method"] != method:
+            raise BadInput(f"run {run_id} is one of {record['method']}", remedy=f"name runs of {method}")
+        if record["status"] not in ("ok", "no_answer"):
+            raise BadInput(f"run {run_id} is {record['status']}", remedy=f"symposia resume {run_id}")
+        if record["reference"] is None:
+            remedy = "run it from a row with a field `answer`, a text or a list of accepted ones"
+            raise BadInput(f"run {run_id} has no reference", remedy=remedy)
+        _, execution = await replay(store, run_id)
+        found.append((execution.values, [str(one) for one in known_answers(record["reference"])]))
+    return found
+
+
+async def export_batch(store: Store, method: str, out: Path, folder: Path) -> dict[str, int]:
+    """Write what a method makes of the runs of a batch's output, in the order of its rows: the number of rows by file name.
+
+    Raises:
+        BadInput: The method exports nothing, or a run is not fit for it.
+    """
+    module = load(method).module
+    if not hasattr(module, "export"):
+        able = [name for name in names() if hasattr(load(name).module, "export")]
+        raise BadInput(f"{method} exports nothing", remedy=f"methods that do: {', '.join(able)}")
+    lines = [line for _, line in read_rows(str(out)) if line.get("status") in ("ok", "no_answer")]
+    ordered = sorted(lines, key=lambda line: (line.get("repeat") or 0, line["row"]))
+    written: dict[str, int] = module.export(await finished_runs(store, [line["run_id"] for line in ordered], method), folder)
+    return written
