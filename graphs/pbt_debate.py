@@ -19,7 +19,7 @@ data set with the known answers. The answer of a run is the most frequent final 
 those read during the debate; the authors' code reads the last two turns again with another model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from langgraph.graph import END, START
@@ -32,7 +32,7 @@ from symposia.nodes.persuasion import READ, SPEAK
 from symposia.state.base import BaseParams, Method, Question, Sampling
 from symposia.state.graph import StateGraph
 from symposia.tools import trees
-from symposia.tools.team import ORDERS, Debate
+from symposia.tools.team import ORDERS, Debate, team_report
 from symposia.tools.vote import tally, winner
 
 METHOD = Method(
@@ -118,6 +118,11 @@ def record(graph: "trees.Graph", first: str, order: str) -> Debate:
         final=pairs[path[-1]],
         stopped=graph.nodes[path[-1]]["stopped"] or "max_turns",
     )
+
+
+def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
+    """What debating did to the team over finished runs, each given as its last state and its accepted answers; see `tools/team.py`."""
+    return dict(team_report((state["debates"], accepted) for state, accepted in finished))
 
 
 def build() -> StateGraph[State, Params, Question, State]:

@@ -159,6 +159,25 @@ def export(
     return 0
 
 
+@app.command()
+def report(
+    method: MethodName,
+    data: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="what `symposia batch METHOD -o` wrote")],
+    store: StoreAddress = None,
+    as_json: Json = False,
+) -> int:
+    """Show what a method measures over finished runs, beside accuracy.
+
+    Nothing is called; the runs are read from their journals.
+    """
+    from symposia import command, output
+    from symposia.finished import report_batch
+
+    found = command.in_store(command.existing(store), lambda opened: report_batch(opened, method, data))
+    output.emit(found) if as_json else output.show_report(found)
+    return 0
+
+
 # -- running --------------------------------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,6 @@
 """What finished runs came to, for what a method makes of many of them: training files, reports."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,34 @@ async def export_batch(store: Store, method: str, out: Path, folder: Path) -> di
     Raises:
         BadInput: The method exports nothing, or a run is not fit for it.
     """
+    write = _offered(method, "export", "exports nothing")
+    written: dict[str, int] = write(await _finished_rows(store, method, out), folder)
+    return written
+
+
+async def report_batch(store: Store, method: str, out: Path) -> dict[str, Any]:
+    """What a method measures, beside accuracy, over the runs of a batch's output.
+
+    Raises:
+        BadInput: The method measures nothing of its own, or a run is not fit for it.
+    """
+    measure = _offered(method, "report", "measures nothing of its own")
+    found: dict[str, Any] = measure(await _finished_rows(store, method, out))
+    return found
+
+
+def _offered(method: str, part: str, otherwise: str) -> Callable[..., Any]:
+    """A function that a method's file may have."""
     module = load(method).module
-    if not hasattr(module, "export"):
-        able = [name for name in names() if hasattr(load(name).module, "export")]
-        raise BadInput(f"{method} exports nothing", remedy=f"methods that do: {', '.join(able)}")
+    if not hasattr(module, part):
+        able = [name for name in names() if hasattr(load(name).module, part)]
+        raise BadInput(f"{method} {otherwise}", remedy=f"methods that do: {', '.join(able)}")
+    found: Callable[..., Any] = getattr(module, part)
+    return found
+
+
+async def _finished_rows(store: Store, method: str, out: Path) -> list[Finished]:
+    """The finished runs of an output, in the order of the rows."""
     lines = [line for _, line in read_rows(str(out)) if line.get("status") in ("ok", "no_answer")]
     ordered = sorted(lines, key=lambda line: (line.get("repeat") or 0, line["row"]))
-    written: dict[str, int] = module.export(await finished_runs(store, [line["run_id"] for line in ordered], method), folder)
-    return written
+    return await finished_runs(store, [line["run_id"] for line in ordered], method)

@@ -231,6 +231,17 @@ def show_export(folder: Path, written: Mapping[str, int]) -> None:
     OUT.print(table, soft_wrap=False)
 
 
+def show_report(found: Mapping[str, Any]) -> None:
+    """Figures of a report, a line each; nested ones with their path."""
+    from symposia.records import flat
+
+    table = new_table("figure", "value")
+    for name, value in flat(found).items():
+        shown = "" if value is None else f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+        table.add_row(Text(safe(name)), Text(safe(shown)))
+    OUT.print(table, soft_wrap=False)
+
+
 # -- methods --------------------------------------------------------------------------------------------------------------------------
 
 

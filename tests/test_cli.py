@@ -17,7 +17,24 @@ from symposia.output import emit, safe
 from symposia.tools.settings import configure
 
 pytestmark = pytest.mark.usefixtures("folder")
-COMMANDS = ("methods", "run", "resume", "runs", "show", "diff", "cancel", "replay", "fork", "prepare", "draw", "demo", "batch", "eval", "export")
+COMMANDS = [
+    "methods",
+    "run",
+    "resume",
+    "runs",
+    "show",
+    "diff",
+    "cancel",
+    "replay",
+    "fork",
+    "prepare",
+    "draw",
+    "demo",
+    "batch",
+    "eval",
+    "export",
+    "report",
+]
 SUM = "Lena has 12 marbles. She finds 7 more marbles. How many marbles does Lena have now?"
 
 

@@ -41,3 +41,12 @@ def test_the_tree_of_a_run_is_drawn(symposia: Command, batch: str) -> None:
     done = symposia("draw", run)
     assert (done.code, "has no tree" in done.err) == (2, True)
     assert symposia("draw", "magicor").code == 2
+
+
+def test_a_report_is_what_a_method_measures(symposia: Command, batch: str) -> None:
+    assert symposia("batch", "pbt_debate", "in.jsonl", "-o", "debates.jsonl", "--seed", 1).code == 0
+    found = symposia("report", "pbt_debate", "debates.jsonl", "--json").json
+    assert found["orders"]["AB"]["debates"] == found["orders"]["BA"]["debates"] == 10
+    assert "orders.AB.before" in symposia("report", "pbt_debate", "debates.jsonl").out
+    done = symposia("report", "pbt", "out.jsonl")
+    assert (done.code, "measures nothing of its own" in done.err) == (2, True)
