@@ -310,7 +310,7 @@ async def test_the_log_of_another_version_is_left_alone(path):
 
 
 async def test_a_worker_needs_a_store_that_is_there(path, store_url):
-    with pytest.raises(StoreError, match="unable to open database file"):
+    with pytest.raises(StoreError, match="cannot be opened for writing"):
         await WorkerStore(path, "t1").open()
     assert files(path) == []
     async with open_store(store_url) as main:
