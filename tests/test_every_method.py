@@ -94,6 +94,8 @@ def worst(script):
             return f"Thought {n}.\nSCORES: {', '.join(['0.3'] * steps)}"
         if '"SCORE: x"' in prompt:
             return f"Thought {n}.\nSCORE: 0.2"
+        if '"RATINGS: x, y"' in prompt:
+            return f"Thought {n}.\nRATINGS: {n % 7}, 8"
         if '"settled": true' in prompt:
             return '{"settled": false, "side": null, "reason": "Both may be right.", "answer": null}'
         if '"VERDICT: ' in prompt:
@@ -364,7 +366,8 @@ async def test_a_fork_with_another_seed_samples_anew(name, script, sqlite):
 @every
 async def test_a_fork_in_the_middle_keeps_what_came_before(name, script, sqlite):
     nodes = registry.load(name).module.graph.nodes
-    parent, fork = await forked(sqlite, script, name, next(n for n in ("extract", "detect", "read_answer") if n in nodes), {"seed": 2})
+    ran = next(n for n in ("extract", "detect", "read_answer", "discuss") if n in nodes)
+    parent, fork = await forked(sqlite, script, name, ran, {"seed": 2})
     at = fork.parent["at"]
     solving = [e for e in await sqlite.entries(parent.run_id) if step_of(e.place) <= at and e.usage.calls]
     total = sum(e.usage.calls for e in await sqlite.entries(parent.run_id))
