@@ -538,6 +538,23 @@ def test_the_first_calls_keep_to_a_small_budget(symposia: Command, models: Serve
     assert models.received - received <= 2
 
 
+def test_a_budget_that_is_spent_already_leaves_the_rows_for_later(symposia: Command, models: Server) -> None:
+    command = ("batch", "self_consistency", rows(8), "-o", "out.jsonl", "-p", "k=2", "--json", *models.options)
+    assert symposia(*command, "--budget-tokens", 1500).code == 1
+    received = models.received
+    again = symposia(*command, "--budget-tokens", 100)
+    assert (again.code, again.json["rows"]["left"], models.received) == (1, 8 - len(lines()), received)
+    assert "used up" in again.json["stopped"]
+    assert symposia(*command).json["rows"]["ok"] == 8
+
+
+def test_a_judge_of_the_configuration_needs_a_price_too(symposia: Command, models: Server) -> None:
+    Path("symposia.toml").write_text('[roles]\ngrader = "judge"\n[prices."test-model"]\ninput = 1\noutput = 1\n')
+    command = ("batch", "chain_of_thought", rows(1), "-o", "out.jsonl", "--grader", "judge", "--budget-usd", 1, *models.options)
+    done = symposia(*command)
+    assert (done.code, "that of judge is not known" in done.err, models.received) == (2, True, 0)
+
+
 VERDICT = {"rules": [["VERDICT", "They are the same.\nVERDICT: correct"]]}
 
 

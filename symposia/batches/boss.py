@@ -206,7 +206,7 @@ class Boss:
             self._deaths = 0
             await self._write(lines)
         if self.stopping and not report["live"]:
-            self._jobs.extendleft(reversed([job for job in mine.values()]))
+            self._jobs.extendleft(reversed(mine.values()))
             mine.clear()
         (self._hungry.add if report["starved"] else self._hungry.discard)(name)
         if report["starved"] and not self.stopping:

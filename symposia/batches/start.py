@@ -52,8 +52,9 @@ async def _start(
     store: Store, config: Config, asked: Asked, given: dict[str, Any], rows: list[Row], out: Out, around: Around
 ) -> dict[str, Any]:
     known = await known_batch(store, out)
+    judge = asked.judge or config.roles.get("grader") if asked.grader == "judge" else None
     if asked.origin is None and asked.budget_usd is not None:
-        await asyncio.to_thread(_check_prices, asked, make_params(registry.load(asked.method), given))
+        await asyncio.to_thread(_check_prices, asked, make_params(registry.load(asked.method), given), judge)
     if asked.prepare and asked.dry_run:
         given = {**given, "artefact": known["params"]["artefact"] if known else None}
     elif asked.prepare:
@@ -62,7 +63,7 @@ async def _start(
     loaded = registry.load(plan.batch["method"])
     params = loaded.params.model_validate(_params(plan))
     if asked.origin is not None and asked.budget_usd is not None:
-        await asyncio.to_thread(_check_prices, asked, params)
+        await asyncio.to_thread(_check_prices, asked, params, judge)
     before = await _spent(store, plan.batch)
     if asked.dry_run:
         return _preview(plan, params, asked, before)
@@ -74,7 +75,7 @@ async def _start(
     boss = Boss(plan.jobs, out, engine, budget, display)
     with around(boss, display):
         display.notes(_notes(plan, params, loaded.method.roles, asked, before))
-        await boss.run()
+        display.standing(await boss.run())  # also of a batch that may not begin, of which no crew has told anything
     seconds = time.monotonic() - boss.begun if boss.begun is not None else 0.0
     if out.from_store:
         await out.finish(await _lines(store, plan))
@@ -137,14 +138,14 @@ def _params(plan: Plan) -> Mapping[str, Any]:
     return found
 
 
-def _check_prices(asked: Asked, params: BaseParams) -> None:
+def _check_prices(asked: Asked, params: BaseParams, judge: str | None) -> None:
     """A budget in USD needs prices.
 
     Raises:
         BadInput: A model has none.
     """
     named = [params.roles.get(role, params.model) for role in registry.load(asked.method).method.roles]
-    models = {one for given in (*named, asked.judge or []) for one in ([given] if isinstance(given, str) else given)}
+    models = {one for given in (*named, judge or []) for one in ([given] if isinstance(given, str) else given)}
     for model in sorted(models):
         name, known = _priced(model)
         if not known:
