@@ -17,7 +17,7 @@ Two agents answer a question without seeing each other, then talk in turn; at tw
 dialogue has several continuations. A branch ends where the agents agree. A tree in which they agree at once is of no use and ends there.
 
 A run knows no reference, so it grows the tree and asks the verifiers, and `tools/pairs.py` scores a finished tree by the known answers:
-`harvest` below, `symposia/trees.py` for runs in a store. A tree of N turns takes N replies, N readings, at most N - 1 comparisons of the
+`harvest` below, `symposia export` for the runs of a batch. A tree of N turns takes N replies, N readings, at most N - 1 comparisons of the
 two answers at a turn, and one look at each reply that could stand in a pair: 10 + 10 + 9 + 8 calls in the paper's tree, 21 + 21 + 20 + 12
 in the released one's.
 

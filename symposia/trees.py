@@ -1,4 +1,4 @@
-"""Pictures of dialogue trees, with who was persuaded where, and training files from the trees of finished runs.
+"""Pictures of dialogue trees, with who was persuaded where.
 
 A picture is laid out by graphviz. What models have said stands in it as plain text: control characters are dropped, quotes and backslashes
 escaped, long replies cut.
@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from symposia.finished import finished_runs
-from symposia.graphs.pbt import harvest
 from symposia.records import known_answers
 from symposia.runs import replay
 from symposia.state.errors import BadInput, SymposiaError
 from symposia.state.store import Store
 from symposia.tools import trees
-from symposia.tools.pairs import Preference, Rules, correct
+from symposia.tools.pairs import correct
 
 _LIMIT = 60.0  # seconds
 _FONT = "Helvetica,Arial,sans-serif"
@@ -106,20 +104,6 @@ def _escaped(text: str) -> str:
     """Text that cannot end a quoted string of graphviz, nor mean anything in it; `&` begins an entity there."""
     plain = "".join(c for c in text if c.isprintable())
     return plain.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
-
-
-async def harvest_runs(store: Store, run_ids: Sequence[str], rules: Rules | None = None) -> list[list[Preference]]:
-    """The preference pairs of finished runs of `pbt`, a list per run, by the references of their rows; `tools/preferences.py` exports them.
-
-    Args:
-        store: Where the runs are; nothing is called.
-        run_ids: The runs, in the order of the data set.
-        rules: How pairs are scored and chosen; by default those of each run's profile.
-
-    Raises:
-        BadInput: A run is none of `pbt`, has not ended well, or has no reference.
-    """
-    return [harvest(values, accepted, rules) for values, accepted in await finished_runs(store, run_ids, "pbt")]
 
 
 async def draw_run(store: Store, run_id: str, out: Path | None) -> str | None:

@@ -10,13 +10,15 @@ import pytest
 from persuasion import PARIS, ROME, grown
 
 from symposia import runs
+from symposia.finished import finished_runs
 from symposia.graphs import pbt, pbt_debate
+from symposia.graphs.pbt import harvest
 from symposia.state.errors import BadInput
 from symposia.tools import trees
 from symposia.tools.pairs import Rules
 from symposia.tools.team import team_report
 from symposia.tools.toy import reply
-from symposia.trees import draw_tree, harvest_runs, tree_dot, tree_svg
+from symposia.trees import draw_tree, tree_dot, tree_svg
 
 ROWS = [json.loads(line) for line in files("symposia.items").joinpath("arithmetic.jsonl").read_text(encoding="utf-8").splitlines()]
 TEAM = {"debater": ["toy/default?error=0&check=0.8", "toy/default?error=0.7&check=0.8"]}
@@ -90,23 +92,24 @@ async def toy_runs(store, method, rows, **params):
 async def test_toy_trees_give_pairs_of_both_kinds_with_right_answers_chosen(sqlite):
     ids = await toy_runs(sqlite, "pbt", ROWS[:48:4], roles=TEAM)
     before = [len(await sqlite.entries(run)) for run in ids]
-    groups = await harvest_runs(sqlite, ids)
+    finished = await finished_runs(sqlite, ids, "pbt")
+    groups = [harvest(state, accepted) for state, accepted in finished]
     assert [len(await sqlite.entries(run)) for run in ids] == before
     pairs = [pair for group in groups for pair in group]
     assert {pair["kind"] for pair in pairs} == {"accept", "resist"}
     for pair, accepted in ((p, p["accepted"]) for p in pairs):
         assert float(re.findall(r"answer is ([\d.]+\d|\d)", pair["chosen"])[-1]) == float(accepted[0])
         assert pair["chosen"].startswith("You are right") is (pair["kind"] == "accept")
-    assert await harvest_runs(sqlite, ids, Rules(gap=1.1)) == [[] for _ in ids]
+    assert [harvest(state, accepted, Rules(gap=1.1)) for state, accepted in finished] == [[] for _ in ids]
 
 
 async def test_only_runs_with_a_reference_give_pairs(sqlite):
     (tree,) = await toy_runs(sqlite, "pbt", [{**ROWS[0], "answer": None}])
     (debate,) = await toy_runs(sqlite, "pbt_debate", ROWS[:1])
     with pytest.raises(BadInput, match="no reference"):
-        await harvest_runs(sqlite, [tree])
+        await finished_runs(sqlite, [tree], "pbt")
     with pytest.raises(BadInput, match="is one of pbt_debate"):
-        await harvest_runs(sqlite, [debate])
+        await finished_runs(sqlite, [debate], "pbt")
 
 
 async def test_toy_teams_debate_and_are_measured():
