@@ -94,6 +94,10 @@ class EndpointDown(ModelError):
     retryable = True
 
 
+class EngineFailed(ModelError):
+    """An engine of this machine's own did not start."""
+
+
 class MalformedReply(ModelError):
     """The endpoint answered something that is no completion, until the retries ran out."""
 

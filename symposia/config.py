@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from symposia.pools import pool_settings
 from symposia.state.errors import BadInput, UnknownName, nearest
 from symposia.tools.settings import Limits
 
@@ -14,7 +15,7 @@ STORE = ".symposia/store.db"
 _NUMBERS = {"timeout": float, "attempts": int, "max_wait": float, "concurrency": int, "rpm": float, "tpm": float}
 _LIMITS = ("concurrency", "rpm", "tpm")
 _PRICES = ("input", "output")
-_KNOWN = ("model", "store", "api_base", *_NUMBERS, "roles", "prompts", "params", "limits", "prices")
+_KNOWN = ("model", "store", "api_base", *_NUMBERS, "roles", "prompts", "params", "limits", "prices", "pool")
 
 
 @dataclass
@@ -47,6 +48,8 @@ def load_config(path: Path = Path("symposia.toml")) -> Config:
         if name in found:
             process[name] = _number(name, found[name], kind)
     process |= {name: kept for name, kept in (("limits", _limits(path, found)), ("prices", _prices(path, found))) if kept}
+    if "pool" in found:
+        process["pool"] = pool_settings(path, found["pool"])
     return Config(
         model=found.get("model"),
         store=str(found.get("store", STORE)),

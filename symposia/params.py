@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from symposia import pools
 from symposia.registry import Loaded
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, UnknownName, nearest, shorten
@@ -28,6 +29,7 @@ def make_params(loaded: Loaded, given: Mapping[str, Any]) -> BaseParams:
     for models in (params.model, *params.roles.values()):
         for model in [models] if isinstance(models, str) else models:
             _check_toy(model)
+            pools.check(model)
     return params
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from symposia.tools import compatible
+from symposia.tools.pool.plan import LOCAL
 from symposia.tools.settings import of_model, settings
 
 _loading: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -82,13 +83,17 @@ def _toys(module: ModuleType) -> Any:
 
     class Toys(module.CustomLLM):  # type: ignore[misc, name-defined]
         def completion(self, *args: Any, **options: Any) -> Any:
+            return asyncio.run(self.acompletion(*args, **options))
+
+        async def acompletion(self, *args: Any, **options: Any) -> Any:
+            await asyncio.sleep(0)
             params = options.get("optional_params") or {}
             reply = options["model_response"]
             messages = options["messages"]
             n = params.get("n") or 1
             seed = params.get("seed")
             try:
-                texts = [toy.reply(options["model"], messages, None if seed is None else seed + i) for i in range(n)]
+                texts = [await toy.areply(options["model"], messages, None if seed is None else seed + i) for i in range(n)]
             except ValueError as error:
                 raise module.NotFoundError(str(error), model=options["model"], llm_provider="toy") from None
             reply.choices = [
@@ -101,15 +106,16 @@ def _toys(module: ModuleType) -> Any:
             reply.usage = module.Usage(prompt_tokens=sent, completion_tokens=back, total_tokens=sent + back)
             return reply
 
-        async def acompletion(self, *args: Any, **options: Any) -> Any:
-            await asyncio.sleep(0)
-            return self.completion(*args, **options)
-
     return Toys()
 
 
 def route(model: str) -> dict[str, Any]:
-    """What LiteLLM is told about a model: its full name, and for an OpenAI-compatible address that address and its key."""
+    """What LiteLLM is told about a model: its full name, and for an OpenAI-compatible address that address and its key.
+
+    Of a model of the pool only the name: where it is shows when its engine is there (`tools.pool.residence.house`).
+    """
+    if model.startswith(LOCAL):
+        return {"model": model}
     base = settings().api_base
     open_address = model.startswith(_OPEN_ADDRESSES)
     if open_address or (base and not ("/" in model and model.split("/", 1)[0] in _providers())):
@@ -141,7 +147,7 @@ def price(model: str) -> tuple[float, float] | None:
 def _known_price(model: str) -> tuple[float, float] | None:
     """LiteLLM's price; unknown names are registered, for speed."""
     module = litellm()
-    if model.startswith("toy/"):
+    if model.startswith(("toy/", LOCAL)):
         _register(model)
         return 0.0, 0.0
     for name in (model, model.split("/", 1)[-1]):

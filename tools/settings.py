@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from symposia.tools.pool.plan import PoolSettings
+
 T = TypeVar("T")
 
 
@@ -41,13 +43,21 @@ class Settings:
     """Limits of single models, by name with or without the provider; they go before those for all."""
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """USD per million prompt tokens and per million completion tokens, by name with or without the provider."""
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    """How models named `local/...` are served on this machine."""
+    unsafe_exec: bool = False
+    """Whether code may run where nothing holds it (`tools/sandbox.py`)."""
 
     def __repr__(self) -> str:
         """Without the key."""
         return f"Settings(api_base={self.api_base!r}, timeout={self.timeout}, attempts={self.attempts}, concurrency={self.concurrency})"
 
 
-_settings = Settings(api_base=os.environ.get("SYMPOSIA_API_BASE"), api_key=os.environ.get("SYMPOSIA_API_KEY"))
+_settings = Settings(
+    api_base=os.environ.get("SYMPOSIA_API_BASE"),
+    api_key=os.environ.get("SYMPOSIA_API_KEY"),
+    unsafe_exec=os.environ.get("SYMPOSIA_UNSAFE_EXEC", "").lower() in ("1", "true", "yes", "on"),
+)
 
 
 def settings() -> Settings:

@@ -192,6 +192,8 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         ("cost", cost(summary["cost_usd"])),
         ("seconds", f"{summary['seconds']:.1f}"),
     ]
+    if summary["engines"]:
+        facts.append(("engines", ", ".join(f"{name} started {one['loads']}x" for name, one in summary["engines"].items())))
     if summary["toys"]:
         facts.append(("", summary["toys"]))
     if summary["stopped"]:
@@ -211,7 +213,10 @@ def show_summary(summary: Mapping[str, Any]) -> None:
 def show_plan(plan: Mapping[str, Any]) -> None:
     """What a batch would do."""
     for name, value in plan.items():
-        OUT.print(Text.assemble((f"{name.replace('_', ' '):<14}", "dim"), safe(value)))
+        if name != "pool":
+            OUT.print(Text.assemble((f"{name.replace('_', ' '):<14}", "dim"), safe(value)))
+    for one in plan["pool"]:
+        OUT.print(Text.assemble(("pool          ", "dim"), safe(f"{one['model']} ({', '.join(one['roles'])}): {one['command']}")))
 
 
 def tell(message: str, error: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from symposia import output, registry, runs
+from symposia import output, pools, registry, runs
 from symposia.batches.asked import Asked
 from symposia.batches.boss import Boss, Budget
 from symposia.batches.engines import engine_of
@@ -24,6 +24,7 @@ from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, SymposiaError
 from symposia.state.store import Store, Usage
 from symposia.tools import served_reward
+from symposia.tools.pool.residence import engines
 from symposia.tools.providers import price, route
 
 Around = Callable[[Boss, Display], AbstractContextManager[Any]]
@@ -65,6 +66,10 @@ async def _start(
     if asked.origin is not None and asked.budget_usd is not None:
         await asyncio.to_thread(_check_prices, asked, params, judge)
     before = await _spent(store, plan.batch)
+    if asked.engine != "local" and pools.planned(output.models_of(_with_params(plan, params), loaded.method.roles)):
+        raise BadInput(
+            f"--engine {asked.engine} with models of the pool", remedy="one process holds a machine's engines: leave out --engine"
+        )
     if asked.dry_run:
         return _preview(plan, params, asked, before)
     engine = engine_of(asked.engine, store, _terms(plan, asked, before), asked.workers)
@@ -178,6 +183,7 @@ def _preview(plan: Plan, params: BaseParams, asked: Asked, before: Usage) -> dic
         **{"method": method.name, "output": str(asked.out), "rows_to_do": len(plan.jobs) - plan.regraded, "rows_done": len(plan.written)},
         **{"rows_resumed": plan.resumed, "calls_at_most": most, "calls_so_far": before.calls},
         "model": "; ".join(f"{role}: {name}" for role, name in output.models_of(_with_params(plan, params), method.roles).items()),
+        "pool": pools.planned(output.models_of(_with_params(plan, params), method.roles)),
     }
 
 
@@ -196,7 +202,9 @@ def _notes(plan: Plan, params: BaseParams, roles: Sequence[str], asked: Asked, b
         found.append(f"{len(plan.foreign)} of the lines in {asked.out} belong to rows that are not in the input; they stay")
     if asked.budget_usd is not None and before.notes["unpriced"]:
         found.append(f"{before.notes['unpriced']} earlier calls had no known price and are not in the budget")
-    toys = toy_note(output.models_of(_with_params(plan, params), roles).values())
+    models = output.models_of(_with_params(plan, params), roles)
+    found += pools.told(pools.planned(models), asked.order == "model")
+    toys = toy_note(models.values())
     return [*found, *([toys] if toys else [])]
 
 
@@ -229,6 +237,7 @@ async def _summary(store: Store, plan: Plan, asked: Asked, display: Display, sto
         "cost_usd": None if spent["unpriced"] else round(float(spent["usd"]), 6),
         "spent_in_all": {"calls": total.calls, "tokens": total.prompt_tokens + total.completion_tokens, "cost_usd": total_usd},
         "seconds": round(seconds, 3),
+        "engines": engines(),
         "stopped": stopped,
         "not_graded": tally.ungraded,
         "failures": [

@@ -1,0 +1,93 @@
+"""`[pool]` of `symposia.toml`, and what a run would start of it: which models, in which roles, by which command."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from symposia.state.errors import BadInput, UnknownName, shorten
+from symposia.tools.pool.plan import LOCAL, Hosted, PoolSettings, command_of, hosted
+from symposia.tools.settings import settings
+
+T = TypeVar("T")
+_POSITIVE = ("memory", "resident", "start_seconds", "stop_seconds")
+
+
+def pool_settings(path: Path, table: Any) -> PoolSettings:
+    """The pool as a file sets it up.
+
+    Raises:
+        BadInput: A setting is not known or has a wrong value; the message names it.
+    """
+    example = '[pool.models."qwen-7b"] with weights = "Qwen/Qwen2.5-7B-Instruct"'
+    models = table.get("models", {}) if isinstance(table, dict) else None
+    if not isinstance(models, dict):
+        raise BadInput(f"{path}: pool is no table of settings and models", remedy=f"such as {example}")
+    for name, given in models.items():
+        if not isinstance(given, dict):
+            raise BadInput(f"{path}: pool.models.{name!r} is no table", remedy=f"such as {example}; a name with dots needs quotes")
+    found = {name: _checked(Hosted, f"{path}: pool.models.{name!r}", {"name": name, **given}) for name, given in models.items()}
+    return _checked(PoolSettings, f"{path}: pool", {**table, "models": found})
+
+
+def _checked(kind: type[T], where: str, given: Mapping[str, Any]) -> T:
+    known = list(kind.__annotations__)
+    for name, value in given.items():
+        if name not in known:
+            raise UnknownName.of(f"setting of {where}", name, known)
+        if name in _POSITIVE and isinstance(value, int | float) and value <= 0:
+            raise BadInput(f"{where}.{name} is {value}, which must be above 0")
+    try:
+        return TypeAdapter(kind).validate_python(dict(given))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise BadInput(f"{where}.{place}: {fault['msg'].lower()}, got {shorten(repr(fault['input']), 60)}") from None
+
+
+def check(model: str) -> None:
+    """Know at once whether the pool has a model it is asked for, unlike a provider's.
+
+    Raises:
+        UnknownName: It has not.
+    """
+    if model.startswith(LOCAL):
+        hosted(model, settings().pool)
+
+
+def planned(roles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What the pool would start, a record per model of its: `model`, `roles`, `memory` (GiB or None), `share` (from 0 to 1), `command`.
+
+    Args:
+        roles: Models by role, several separated by commas, as `output.models_of` gives them.
+    """
+    players: dict[str, list[str]] = {}
+    for role, names in roles.items():
+        for name in names.split(", "):
+            if name.startswith(LOCAL):
+                players.setdefault(name, []).append(role)
+    pool = settings().pool
+    return [
+        {
+            **{"model": name, "roles": named, "memory": one.memory, "share": pool.share(one)},
+            **{"command": " ".join(command_of(one, pool, "PORT"))},
+        }
+        for name, named in players.items()
+        for one in [hosted(name, pool)]
+    ]
+
+
+def told(plan: Iterable[Mapping[str, Any]], by_model: bool) -> list[str]:
+    """A plan in sentences, for whoever starts a batch."""
+    plan, pool = list(plan), settings().pool
+    if not plan:
+        return []
+    if pool.fits([hosted(one["model"], pool) for one in plan]):
+        how = "all fit in together"
+    else:
+        how = (
+            "each is loaded once per stage" if by_model else "they take turns as rows ask for them; --order model loads each once per stage"
+        )
+    said = [f"the pool serves {len(plan)} models, {pool.resident} at a time: {how}"]
+    return [*said, *(f"  {one['model']} ({', '.join(one['roles'])}): {one['command']}" for one in plan)]

@@ -1,0 +1,356 @@
+"""The pool: models of this machine, one process each, which take turns where there is no room for all."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from commands import Command
+
+from symposia.config import load_config
+from symposia.state.errors import BadInput, EngineFailed, MissingKey, UnknownName
+from symposia.state.journal import Run, opened
+from symposia.state.place import fan
+from symposia.tools.completion import complete
+from symposia.tools.pool.plan import Hosted, PoolSettings, command_of, hosted
+from symposia.tools.pool.residence import engines
+from symposia.tools.settings import configure, settings
+
+ENGINE = Path(__file__).parent / "engine.py"
+HI = [{"role": "user", "content": "hi"}]
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+@pytest.fixture(autouse=True)
+def process_settings():
+    before = settings()
+    configure(api_base=None, api_key=None, attempts=3, max_wait=0.1)
+    yield
+    configure(**{name: getattr(before, name) for name in before.__dataclass_fields__})
+
+
+def model(name, *arguments, **over):
+    return Hosted(name, "weights", arguments=arguments, **over)
+
+
+def served_by(*models, options="", **over):
+    """Let these models be served by the tests' engine."""
+    command = f"{sys.executable} {ENGINE} {{name}} --port {{port}} --gpu-memory-utilization {{fraction}} --books books {options}"
+    configure(pool=PoolSettings({one.name: one for one in models}, command, **{"stop_seconds": 5.0, "start_seconds": 30.0} | over))
+
+
+def books(*events):
+    """What engines wrote down: `EVENT NAME` per line, of these events."""
+    found = [line.split() for line in Path("books").read_text().splitlines()]
+    return [f"{event} {name}" for event, name, _ in found if event in events]
+
+
+def pids(event="start"):
+    return [int(line.split()[2]) for line in Path("books").read_text().splitlines() if line.startswith(f"{event} ")]
+
+
+def gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+async def said(*names):
+    """What models answer who are asked all at once."""
+    async with opened(Run("r")):
+        replies = await fan([lambda name=name: complete("solver", f"local/{name}", HI) for name in names])
+    return [reply[0]["text"] for reply in replies]
+
+
+# -- plan -----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_is_vllms_with_memory_quantisation_and_sleep():
+    pool = PoolSettings({}, memory=80.0, resident=3, sleep_memory=64.0)
+    one = Hosted("q", "Qwen/Qwen2.5-7B-Instruct-AWQ", 16.0, "awq", ("--max-model-len", "16384"))
+    assert command_of(one, pool, 9000) == [
+        *("vllm", "serve", "Qwen/Qwen2.5-7B-Instruct-AWQ", "--served-model-name", "q", "--host", "127.0.0.1", "--port", "9000"),
+        *("--gpu-memory-utilization", "0.2", "--quantization", "awq", "--enable-sleep-mode", "--max-model-len", "16384"),
+    ]
+    assert "--enable-sleep-mode" not in command_of(one, PoolSettings(), 9000)
+
+
+def test_no_shell_reads_a_name():
+    words = command_of(Hosted("a b; rm -rf /", "$(touch x)"), PoolSettings(command="serve {weights} {name}"), 1)
+    assert words == ["serve", "$(touch x)", "a b; rm -rf /"]
+
+
+@pytest.mark.parametrize(("command", "says"), [("serve {model}", "placeholders"), ("serve 'x", "cannot be read"), ("", "empty")])
+def test_a_template_that_cannot_be_read_says_so(command, says):
+    with pytest.raises(BadInput, match=says):
+        command_of(Hosted("a", "a"), PoolSettings(command=command), 1)
+
+
+def test_engines_share_the_accelerator_by_size():
+    pool = PoolSettings(memory=80.0, resident=4)
+    sizes = [Hosted(str(gib), "w", float(gib)) for gib in (40, 30, 2)]
+    assert pool.fits(sizes)
+    assert not pool.fits([*sizes, Hosted("more", "w", 1.0)]), "nine tenths of the memory are for engines"
+    assert not PoolSettings(memory=80.0, resident=2).fits(sizes)
+    assert PoolSettings(resident=2).fits([Hosted("a", "w"), Hosted("b", "w")])
+    with pytest.raises(BadInput, match=r"takes 80 GiB, of an accelerator of 80 GiB"):
+        PoolSettings({"a": Hosted("a", "w", 80.0)}, memory=80.0)
+
+
+def test_weights_sleep_where_ram_holds_them():
+    pool = PoolSettings(sleep_memory=32.0)
+    assert pool.naps([Hosted("a", "w", 16.0), Hosted("b", "w", 16.0)])
+    assert not pool.naps([Hosted("a", "w", 33.0)])
+    assert not pool.naps([Hosted("a", "w")]), "nobody knows its size"
+    assert not PoolSettings().naps([Hosted("a", "w", 1.0)])
+
+
+def test_a_name_of_the_hub_or_a_folder_needs_no_setting():
+    assert hosted("local/Qwen/Qwen2.5-7B-Instruct", PoolSettings()).weights == "Qwen/Qwen2.5-7B-Instruct"
+    Path("tiny").mkdir()
+    assert hosted("local/tiny", PoolSettings()).weights == "tiny"
+    with pytest.raises(UnknownName, match=r"'qwen7b'; did you mean 'qwen-7b'"):
+        hosted("local/qwen7b", PoolSettings({"qwen-7b": Hosted("qwen-7b", "w")}))
+
+
+TOML = """
+[pool]
+resident = 2
+memory = 80
+command = "serve {weights}"
+[pool.models."qwen-7b"]
+weights = "Qwen/Qwen2.5-7B-Instruct"
+memory = 16
+arguments = ["--max-model-len", "16384"]
+"""
+
+
+def test_settings_come_from_the_file():
+    Path("symposia.toml").write_text(TOML)
+    pool = load_config().process["pool"]
+    assert pool.models == {"qwen-7b": Hosted("qwen-7b", "Qwen/Qwen2.5-7B-Instruct", 16.0, None, ("--max-model-len", "16384"))}
+    assert (pool.resident, pool.memory, pool.command) == (2, 80.0, "serve {weights}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("resident = 2", "residents = 2", "'residents'; did you mean 'resident'"),
+        ("resident = 2", "resident = 0", "must be above 0"),
+        ("resident = 2", 'resident = "two"', "pool.resident"),
+        ("memory = 16", "memory = 90", "takes 90 GiB"),
+        ('weights = "Qwen/Qwen2.5-7B-Instruct"', "", "weights"),
+        ('[pool.models."qwen-7b"]', "[pool.models]", "is no table"),
+    ],
+)
+def test_a_wrong_setting_is_named(old, new, says):
+    Path("symposia.toml").write_text(TOML.replace(old, new))
+    with pytest.raises(BadInput, match=says.replace("(", r"\(")):
+        load_config()
+
+
+# -- engines --------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_an_engine_starts_on_the_first_call_and_serves_the_others():
+    served_by(model("a"))
+    assert await said(*["a"] * 20) == ["I am a. The answer is \\boxed{4}."] * 20
+    assert books("start", "call") == ["start a"] + ["call a"] * 20
+    assert engines() == {"local/a": {"loads": 1, "pids": pids()}}
+
+
+def test_engines_end_with_the_event_loop_and_what_they_started_too():
+    served_by(model("a", "--child"), model("b", "--stubborn"), resident=2, stop_seconds=0.3)
+    asyncio.run(said("a", "b"))
+    assert len(pids()) == 2
+    assert all(gone(pid) for pid in [*pids(), *pids("child")])
+
+
+async def test_one_at_a_time_they_take_turns_in_the_order_of_asking():
+    served_by(model("a"), model("b"), model("c"))
+    assert [text.split(".")[0] for text in await said("a", "b", "a", "c", "b")] == ["I am a", "I am b", "I am a", "I am c", "I am b"]
+    assert books("start", "end") == ["start a", "end a", "start b", "end b", "start c"]
+    assert await said("a") == ["I am a. The answer is \\boxed{4}."]
+    assert engines()["local/a"]["loads"] == 2
+
+
+async def test_those_that_fit_in_together_stay():
+    served_by(model("a", memory=30.0), model("b", memory=30.0), model("c", memory=60.0), memory=80.0, resident=3)
+    await said("a", "b", "a", "b")
+    assert books("start", "end") == ["start a", "start b"]
+    await said("a")
+    await said("b")
+    await said("a")
+    assert books("start", "end") == ["start a", "start b"]
+    await said("c")
+    assert books("start", "end") == ["start a", "start b", "end b", "end a", "start c"], "the one unused for longest goes first"
+
+
+async def test_an_engine_in_use_is_not_ended():
+    served_by(model("a"), model("b"))
+    async with opened(Run("r")):
+        found = await fan([lambda i=i: complete("solver", f"local/{'ab'[i % 2]}", HI) for i in range(60)])
+    assert [one[0]["text"][5] for one in found] == ["ab"[i % 2] for i in range(60)]
+    assert Counter(books("call")) == {"call a": 30, "call b": 30}, "no call was made twice"
+    assert books("crash") == []
+
+
+async def test_sleep_keeps_the_process_and_wake_brings_it_back():
+    served_by(model("a", memory=10.0), model("b", memory=10.0), model("c", memory=10.0), memory=80.0, sleep_memory=20.0)
+    for name in ("a", "b", "a", "b", "c", "a"):
+        await said(name)
+    found = books("start", "sleep", "wake", "end")
+    assert found[:7] == ["start a", "sleep a", "start b", "sleep b", "wake a", "sleep a", "wake b"]
+    assert found[7:] == ["sleep b", "start c", "end c", "wake a"], "RAM holds two: the third ends"
+    assert {name: one["loads"] for name, one in engines().items()} == {"local/a": 1, "local/b": 1, "local/c": 1}
+
+
+async def test_an_engine_that_cannot_sleep_ends_instead():
+    plain = f"{sys.executable} {ENGINE} {{name}} --port {{port}} --books books"
+    served_by(model("a", memory=1.0), model("b", memory=1.0), sleep_memory=20.0)
+    configure(pool=PoolSettings(settings().pool.models, f"env -u VLLM_SERVER_DEV_MODE {plain}", sleep_memory=20.0))
+    await said("a")
+    await said("b")
+    assert books("start", "sleep", "end") == ["start a", "end a", "start b"]
+
+
+async def test_an_engine_that_dies_is_started_again():
+    served_by(model("a", "--crash-after", "3"))
+    async with opened(Run("r")):
+        for _ in range(5):
+            await complete("solver", "local/a", HI)
+    assert books("start", "crash") == ["start a", "crash a", "start a"]
+    assert len(books("call")) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "over", "says"),
+    [
+        (("--fail", "out of memory"), {}, r"exit code 1 before it was ready; it says: .*out of memory"),
+        (("--load", "30"), {"start_seconds": 3.0}, "was not ready after 3 s"),
+    ],
+)
+async def test_an_engine_that_does_not_start_fails_the_call_with_its_last_words(arguments, over, says):
+    served_by(model("a", *arguments), model("b"), **over)
+    with pytest.raises(EngineFailed, match=says) as failed:
+        await said("a")
+    assert ".symposia/engines/a.log" in failed.value.remedy
+    assert len(pids()) == 1, "it is not tried again"
+    assert gone(pids()[0])
+
+
+async def test_a_program_that_is_not_there_names_the_extra():
+    configure(pool=PoolSettings({"a": Hosted("a", "w")}, "no-such-engine {weights}"))
+    with pytest.raises(EngineFailed, match=r"no program 'no-such-engine'.*symposia\[vllm\]"):
+        await said("a")
+
+
+async def test_whoever_waits_and_is_cancelled_leaves_no_trace():
+    served_by(model("a", "--load", "0.3"), model("b"))
+    waiting = asyncio.create_task(said("a"))
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await said("b") == ["I am b. The answer is \\boxed{4}."]
+
+
+async def test_no_other_user_of_the_machine_can_use_an_engine():
+    served_by(model("a"))
+    await said("a")
+    configure(attempts=1)
+    port = Path(f"/proc/{pids()[0]}/cmdline").read_text().split("\0")
+    address = f"http://127.0.0.1:{port[port.index('--port') + 1]}/v1"
+    configure(api_base=address)
+    async with opened(Run("r2")):
+        with pytest.raises(MissingKey, match="does not accept the key"):
+            await complete("solver", "a", HI)
+    log = Path(".symposia/engines/a.log").read_text()
+    assert "VLLM_API_KEY" not in log
+
+
+def test_an_engine_dies_when_its_owner_is_killed():
+    code = (
+        "import asyncio, sys; sys.path.insert(0, sys.argv[1]); import test_pool as t\n"
+        "t.served_by(t.model('a'))\n"
+        "async def main():\n    await t.said('a'); print('ready', flush=True); await asyncio.sleep(60)\n"
+        "asyncio.run(main())"
+    )
+    owner = subprocess.Popen([sys.executable, "-c", code, str(ENGINE.parent)], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "ready\n"
+    owner.stdout.close()
+    owner.kill()
+    owner.wait()
+    until = time.monotonic() + 10
+    while not gone(pids()[0]) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert gone(pids()[0])
+
+
+# -- batches --------------------------------------------------------------------------------------------------------------------------
+
+
+CONFIG = f"""
+[pool]
+command = "{sys.executable} {ENGINE} {{name}} --port {{port}} --books books"
+[pool.models.a]
+weights = "a"
+[pool.models.b]
+weights = "b"
+"""
+
+
+def batch(symposia: Command, *options: str):
+    Path("symposia.toml").write_text(CONFIG)
+    Path("in.jsonl").write_text("".join(json.dumps({"id": i, "question": f"2 + {i}?"}) + "\n" for i in range(12)))
+    roles = ("--model", "local/a", "--role", "solver=local/a,local/b")
+    return symposia("batch", "self_consistency", "in.jsonl", "-o", "out.jsonl", "-p", "k=2", "--concurrency", "4", *roles, *options)
+
+
+def test_grouped_each_model_is_loaded_once_and_ungrouped_more_often(symposia: Command) -> None:
+    done = batch(symposia, "--order", "model", "--json")
+    assert done.code == 0, done.err
+    assert {name: one["loads"] for name, one in done.json["engines"].items()} == {"local/a": 1, "local/b": 1}
+    assert sorted(pid for one in done.json["engines"].values() for pid in one["pids"]) == sorted(set(pids()))
+    answers = [json.loads(line)["answer"] for line in Path("out.jsonl").read_text().splitlines()]
+    Path("books").unlink()
+    Path("out.jsonl").unlink()
+    again = batch(symposia, "--order", "row", "--json")
+    assert again.code == 0, again.err
+    assert sum(one["loads"] for one in again.json["engines"].values()) > 2
+    assert [json.loads(line)["answer"] for line in Path("out.jsonl").read_text().splitlines()] == answers
+    assert "take turns" in again.err
+
+
+def test_the_plan_is_shown_and_starts_nothing(symposia: Command) -> None:
+    done = batch(symposia, "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert [one["model"] for one in done.json["pool"]] == ["local/a", "local/b"]
+    assert done.json["pool"][0]["command"].endswith("a --port PORT --books books")
+    assert not Path("books").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [(("--engine", "processes"), "one process holds"), (("--role", "solver=local/c"), "unknown model of the pool 'c'")],
+)
+def test_what_the_pool_cannot_do_is_said_before_any_call(symposia: Command, options, says) -> None:
+    done = batch(symposia, *options)
+    assert done.code == 2
+    assert says in done.err
+    assert not Path("books").exists()
+
+
+def test_a_batch_that_is_killed_leaves_no_engine_and_goes_on(symposia: Command) -> None:
+    done = batch(symposia, "--order", "model", "--limit", "2", "--json")
+    assert done.code == 0, done.err
+    assert all(gone(pid) for pid in pids())
+    again = batch(symposia, "--order", "model", "--json")
+    assert again.code == 0, again.err
+    assert again.json["rows"]["done_before"] == 2
