@@ -17,7 +17,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from symposia.tools.toy import debate, documents, fellowship, persuasion
+from symposia.tools.toy import aggregation, debate, documents, fellowship, persuasion
 from symposia.tools.toy.prompts import read_prompt
 from symposia.tools.toy.roles import PLAY, Skill
 
@@ -69,6 +69,8 @@ def reply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -
     if (said := persuasion.play(messages, skill, rng)) is not None:
         return said
     if (said := fellowship.play(messages, skill, rng)) is not None:
+        return said
+    if (said := aggregation.play(messages, skill, rng)) is not None:
         return said
     if turn := debate.read_turn(messages):
         return debate.PLAY[turn.part](turn, skill, rng)
