@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symposia.train import train
+
 if TYPE_CHECKING:
     from symposia.rows import Row
     from symposia.state.errors import SymposiaError
@@ -466,6 +468,9 @@ def demo(
     from symposia.demo import run_demo
 
     return run_demo(limit, seed, store, as_json)
+
+
+app.command()(train)  # its twenty options stand in a file of their own
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
