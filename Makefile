@@ -13,6 +13,13 @@ VENV := .venv-$(VERSION)
 endif
 BIN := $(VENV)/bin
 
+# Training and engines have environments of their own, whose locks leave PyTorch out: which build is right depends on the machine, and no
+# list of hashes has them all. On Linux the plain release brings CUDA, several GB; TORCH='torch==2.13.0 --index-url ADDRESS', with the address of
+# PyTorch's CPU builds, or a folder of wheels in PIP_FIND_LINKS, keeps it out.
+TRAIN_VENV := $(VENV)-train
+ENGINES_VENV := $(VENV)-engines
+TORCH ?= torch==2.13.0
+
 PARTS := graphs nodes tools state
 # Settings of the caller's shell must not choose what a lock holds.
 UV := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS -u UV_CONFIG_FILE \
@@ -20,12 +27,12 @@ UV := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL 
 	--generate-hashes --no-emit-index-url $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint style types format generate dev studio lock wheel clean
+.PHONY: help demo test test-train test-engines lint style types format generate dev studio lock wheel clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 uses another interpreter, PYTEST_ARGS='-k house' goes to pytest, UPGRADE=--upgrade to the lock"
 
 demo: $(VENV)/base.stamp ## run MAgICoRe and its baselines on toy problems, without a key or network
@@ -33,6 +40,12 @@ demo: $(VENV)/base.stamp ## run MAgICoRe and its baselines on toy problems, with
 
 test: lint ## ruff, mypy, then every test that needs no GPU, hub or data set
 	$(BIN)/pytest -q $(PYTEST_ARGS)
+
+test-train: $(TRAIN_VENV)/train.stamp ## train tiny models on an export with TRL, on the CPU; TORCH=... chooses PyTorch's build
+	HF_HUB_OFFLINE=1 $(TRAIN_VENV)/bin/python -m pytest -q -m train tests/train $(PYTEST_ARGS)
+
+test-engines: $(VENV)/dev.stamp $(ENGINES_VENV)/engines.stamp ## serve tiny models on the CPU, loaded and unloaded as they are wanted
+	ENGINES_BIN=$(ENGINES_VENV)/bin $(BIN)/pytest -q -m engines tests/engines $(PYTEST_ARGS)
 
 lint: style types ## ruff and mypy strict
 
@@ -63,6 +76,9 @@ lock: $(VENV)/lock.stamp ## resolve the locks again (UPGRADE=--upgrade for newer
 	$(UV) pyproject.toml --extra dev -c requirements/build.txt -o requirements/dev.txt
 	$(UV) pyproject.toml --extra studio --extra eval -c requirements/build.txt -c requirements/dev.txt -o requirements/studio.txt
 	$(UV) pyproject.toml --extra eval -c requirements/build.txt -c requirements/dev.txt -o requirements/base.txt
+	echo torch | $(UV) pyproject.toml --extra train --group pytest --excludes /dev/stdin -c requirements/build.txt \
+		-c requirements/dev.txt -o requirements/train.txt
+	echo torch | $(UV) --group engines --excludes /dev/stdin -c requirements/build.txt -o requirements/engines.txt
 	$(UV) --group lock -o requirements/lock.txt
 
 wheel: $(VENV)/dev.stamp ## build dist/*.whl
@@ -77,13 +93,33 @@ clean: ## remove environments, caches and build outputs; runs and stores stay
 # One environment, one stamp per lock: a changed lock or project file installs again, and a second call costs nothing.
 # The build tools come first, from their own lock, so that nothing that is built on the way fetches a tool unchecked.
 PIP_INSTALL = -q --disable-pip-version-check --no-warn-script-location --no-build-isolation
-$(VENV)/%.stamp: requirements/%.txt requirements/build.txt pyproject.toml setup.py
+define install
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
 		{ echo "make: Symposia needs Python 3.11 or later; '$(PYTHON)' is not. Name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	@echo "make: installing $< into $(VENV)" >&2
-	@$(BIN)/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(VENV)
-	@pip="$(BIN)/python -m pip"; $$pip --version >/dev/null 2>&1 || pip="$(PYTHON) -m pip --python $(BIN)/python"; \
+	@echo "make: installing $< into $(@D)" >&2
+	@$(@D)/bin/python -c "" 2>/dev/null || $(PYTHON) -m venv --clear $(@D) >/dev/null 2>&1 || $(PYTHON) -m venv --clear --without-pip $(@D)
+	@pip="$(@D)/bin/python -m pip"; $$pip --version >/dev/null 2>&1 || pip="$(PYTHON) -m pip --python $(@D)/bin/python"; \
 		$$pip install $(PIP_INSTALL) --require-hashes -r requirements/build.txt
-	@$(BIN)/python -m pip install $(PIP_INSTALL) --require-hashes -r $<
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install $(PIP_INSTALL) --no-deps -e .
+	@$(@D)/bin/python -m pip install $(PIP_INSTALL) --require-hashes $(LOCK_OPTIONS) -r $<
+	@$(if $(WITHOUT_PROJECT),,PYTHONWARNINGS=ignore $(@D)/bin/python -m pip install $(PIP_INSTALL) --no-deps -e .)
+endef
+
+$(VENV)/%.stamp: requirements/%.txt requirements/build.txt pyproject.toml setup.py
+	$(install)
 	@touch $@
+
+# pip would look for PyTorch in the lock, so it takes the lock as it stands; then PyTorch, and the check that nothing is missing or at odds.
+define install-with-torch
+	$(install)
+	@$(@D)/bin/python -m pip install $(PIP_INSTALL) $(TORCH)
+	@$(@D)/bin/python -m pip check
+	@touch $@
+endef
+
+$(TRAIN_VENV)/train.stamp $(ENGINES_VENV)/engines.stamp: LOCK_OPTIONS := --no-deps
+$(TRAIN_VENV)/train.stamp: requirements/train.txt requirements/build.txt pyproject.toml setup.py
+	$(install-with-torch)
+
+$(ENGINES_VENV)/engines.stamp: WITHOUT_PROJECT := yes
+$(ENGINES_VENV)/engines.stamp: requirements/engines.txt requirements/build.txt
+	$(install-with-torch)

@@ -23,7 +23,7 @@ from aiohttp import ClientError, ClientTimeout
 
 from symposia.state.errors import EngineFailed, shorten
 from symposia.tools.http import http
-from symposia.tools.pool.plan import HOST, Hosted, PoolSettings, command_of
+from symposia.tools.pool.plan import HOST, Hosted, PoolSettings, asked_as, command_of
 
 _log = logging.getLogger("symposia.engines")
 _POLL = 0.05
@@ -54,6 +54,7 @@ class Engine:
         self.state: Literal["down", "awake", "asleep"] = "down"
         self.starts: list[int] = []
         self.address = ""
+        self.asked_as = asked_as(model, settings)
         self.key = secrets.token_urlsafe(24)
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None

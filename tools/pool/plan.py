@@ -101,6 +101,11 @@ def hosted(name: str, settings: PoolSettings) -> Hosted:
     )
 
 
+def asked_as(model: Hosted, settings: PoolSettings) -> str:
+    """The name that requests carry: the model's own where the command tells it to the engine, else that of its weights."""
+    return model.name if "{name}" in (model.command or settings.command) else model.weights
+
+
 def command_of(model: Hosted, settings: PoolSettings, port: int | str) -> list[str]:
     """The command that serves a model, a list of arguments: no shell reads it.
 

@@ -194,7 +194,7 @@ async def house(model: str) -> AsyncIterator[dict[str, Any]]:
     here = await pool()
     engine = await here.enter(model)
     try:
-        yield {"model": f"{NAME}/{engine.model.name}", "api_base": f"{engine.address}/v1", "api_key": engine.key}
+        yield {"model": f"{NAME}/{engine.asked_as}", "api_base": f"{engine.address}/v1", "api_key": engine.key}
     finally:
         here.leave(model)
 
