@@ -13,9 +13,9 @@ from contextlib import aclosing
 from importlib.resources import files
 from typing import Any
 
-from symposia.agreement import Agreement, agreement, by_kind
 from symposia.graphs.mamm_refine import Params, build
 from symposia.nodes.detector import INCONSISTENT
+from symposia.tools.agreement import Agreement, agreement, by_kind
 
 IN_FLIGHT = 16  # documents
 
@@ -48,7 +48,7 @@ async def flags_of(rows: list[dict[str, Any]], params: Params) -> tuple[list[boo
 def line(name: str, found: Agreement) -> str:
     """A row of the table."""
     cells = (found.flagged_of_wrong, found.kept_of_right, found.balanced_accuracy, found.kappa)
-    return f"  {name:12} {found.wrong:5} {found.sentences:9}" + "".join(f"{'-':>10}" if c is None else f"{c:10.3f}" for c in cells)
+    return f"  {name:12} {found.wrong:5} {found.items:9}" + "".join(f"{'-':>10}" if c is None else f"{c:10.3f}" for c in cells)
 
 
 def main() -> None:

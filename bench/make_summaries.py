@@ -3,7 +3,7 @@
     python bench/make_summaries.py [--documents 64] [--seed 15272] [-o symposia/items/summaries.jsonl]
 
 The same arguments make the same file. A row is {id, document, summary, sentences, labels, kinds, topic, reference}: a label per sentence (1
-supported, 0 not), the kind of its error or null, and the summary without errors. The kinds:
+supported, 0 not), the kind of its error or "", and the summary without errors. The kinds:
 
 | kind | what is planted |
 |---|---|
@@ -251,16 +251,16 @@ def row(rng: random.Random, number: int, counts: dict[str, int]) -> dict[str, ob
     for place, index in enumerate(chosen):
         fact, values = world.facts[index], slots[index]
         true = fact.summed.format(**values)
-        kind = None
+        kind = ""
         if place in errors:
             kind = min([*kinds_of(fact), "addition"], key=lambda k: (counts[k], rng.random()))
             counts[kind] += 1
-        text = true if kind is None else rng.choice(world.additions) if kind == "addition" else planted(rng, fact, values, kind, names)
+        text = true if not kind else rng.choice(world.additions) if kind == "addition" else planted(rng, fact, values, kind, names)
         if text in sentences:  # an addition that stands there already
             counts["addition"] -= 1
-            kind, text = None, true
+            kind, text = "", true
         sentences.append(text)
-        labels.append(int(kind is None))
+        labels.append(int(not kind))
         kinds.append(kind)
         right += [] if kind == "addition" else [true]
     return {

@@ -43,7 +43,7 @@ METHOD = Method(
     title="Multi-agent debate",
     arxiv="2305.14325",
     year=2023,
-    family="turn-taking",
+    family="debate",
     roles=("solver", "debater"),
     calls="k * (1 + max_rounds)",
 )

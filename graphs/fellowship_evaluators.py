@@ -2,7 +2,7 @@
 
 Arif, Farid, Azeemi, Athar, Raza, "The Fellowship of the LLMs: Multi-Agent Workflows for Synthetic Preference Optimization Dataset
 Generation", 2024, https://arxiv.org/abs/2408.08688. Defaults are those of the debate in the authors' code (ulrs0/MA-PO). The paper takes
-the evaluator that agrees best with people, by Cohen's kappa (`symposia.preference_agreement`); `fellowship` then judges with it.
+the evaluator that agrees best with people, by Cohen's kappa (`report` below, `symposia report`); `fellowship` then judges with it.
 
 ```mermaid
 graph LR
@@ -22,7 +22,8 @@ Choices of ours: the order of the answers can be balanced (`both_orders`; the au
 more referees than personas take them in turn.
 """
 
-from typing import Annotated, Any, Literal, NotRequired
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired, get_args
 
 from langgraph.graph import END, START
 from pydantic import Field
@@ -30,21 +31,23 @@ from typing_extensions import TypedDict
 
 from symposia.nodes.finish import conclude
 from symposia.nodes.pair_intake import Pair, Received, check_input, from_messages, intake
-from symposia.nodes.pair_judge import JUDGE, UNREAD, JudgeParams, Rating, by_mean, by_vote, candidates, rate
+from symposia.nodes.pair_judge import JUDGE, UNREAD, JudgeParams, Rating, Side, by_mean, by_vote, candidates, rate
 from symposia.nodes.panel import fenced
 from symposia.state.base import Method, Sampling
 from symposia.state.channels import grow
+from symposia.state.errors import BadInput, shorten
 from symposia.state.graph import StateGraph
+from symposia.tools.agreement import kappa
 from symposia.tools.llm import ask, prompt, quorum
 
-__all__ = ["METHOD", "PERSONAS", "Params", "State", "build", "check_input", "from_messages", "graph"]
+__all__ = ["METHOD", "PERSONAS", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="fellowship_evaluators",
     title="Fellowship of the LLMs, evaluators",
     arxiv="2408.08688",
     year=2024,
-    family="turn-taking",
+    family="debate",
     roles=("referee", "judge"),
     calls="judges * (max_rounds + 1 + max(alone, both_orders))",
     input=Pair,
@@ -151,6 +154,51 @@ def finish(state: State) -> dict[str, Any]:
     unread = all(r[key] == UNREAD for r in ratings for key in ("a", "b"))
     reason = "unreadable" if unread else "tie" if side == "tie" else "preferred"
     return conclude(side, reason, "Neither answer is better." if side == "tie" else f"Answer {side.upper()} is better.")
+
+
+class Report(TypedDict):
+    """How an evaluator agrees with people: the share of pairs on which it says what they say, and Cohen's kappa in -1..1.
+
+    Both are None without any pair, kappa also where everybody always says the same.
+    """
+
+    pairs: int
+    ties: int
+    unreadable: int
+    agreement: float | None
+    kappa: float | None
+
+
+def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
+    """The agreement with people over finished runs, each given as its last state and the side that people prefer: a, b or tie.
+
+    Raises:
+        BadInput: What people are said to prefer is no side.
+    """
+    verdicts = [str(state["answer"]) for state, _ in finished]
+    labels = [preferred(accepted) for _, accepted in finished]
+    same = [one == other for one, other in zip(verdicts, labels, strict=True)]
+    found = Report(
+        pairs=len(same),
+        ties=verdicts.count("tie"),
+        unreadable=sum(state["stop_reason"] == "unreadable" for state, _ in finished),
+        agreement=sum(same) / len(same) if same else None,
+        kappa=kappa(verdicts, labels, get_args(Side)),
+    )
+    return dict(found)
+
+
+def preferred(accepted: Sequence[str]) -> str:
+    """The side that people prefer, from a run's reference.
+
+    Raises:
+        BadInput: It names none, or more than one.
+    """
+    sides = {one.strip().lower() for one in accepted}
+    if len(sides) != 1 or not sides <= set(get_args(Side)):
+        remedy = "give rows a field `answer` that says a, b or tie"
+        raise BadInput(f"the reference {shorten(repr(list(accepted)), 60)} of a pair is no side", remedy=remedy)
+    return sides.pop()
 
 
 def build() -> StateGraph[State, Params, Pair, State]:

@@ -44,7 +44,7 @@ METHOD = Method(
     title="MAD",
     arxiv="2305.19118",
     year=2023,
-    family="turn-taking",
+    family="debate",
     roles=("solver", "opponent", "debater", "referee", "lister", "judge"),
     calls="3 * (1 + max_rounds) + 2",
 )

@@ -40,6 +40,10 @@ takes `A_d (S + sum d_r) + A_c (F + F2 + sum c_r) + A_r (G + D + sum x_r)` calls
 `measure` lets a judge of sentences (in the manner of MiniCheck) score the text before and after, each sentence by itself; what did not
 change is scored once. It decides nothing.
 
+`report` sums that up over the runs of a batch. Where rows are labelled it adds how far the detect stage agrees with people: balanced
+accuracy and kappa, over all sentences and per kind of error. The labels are a row's `answer`, a word for each of its `sentences`
+(`tools/faithfulness.py`); of the bundled summaries `--map answer=kinds`.
+
 Choices of ours where code and paper are silent or the code is at fault: votes name candidates, not the numbers under which they were seen,
 and the order of candidates turns with agent and round; after the last round the majority decides, a tie the first agent (the code: GPT-4o);
 a failed vote of a debate leaves the earlier one; a sentence without any verdict counts as consistent; when no choice among critiques can be
@@ -49,6 +53,7 @@ refined text until nothing is flagged. With `generate`, for which no code exists
 left; the first agent's text stands.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired
 
 from langgraph.graph import END, START
@@ -82,16 +87,17 @@ from symposia.nodes.text_refiner import (
 )
 from symposia.state.base import BaseParams, Method, Sampling
 from symposia.state.graph import StateGraph
+from symposia.tools.faithfulness import Mending, labels_of, mending_report
 from symposia.tools.sentences import split_sentences
 
-__all__ = ["METHOD", "RECIPES", "Params", "State", "build", "check_input", "from_messages", "graph"]
+__all__ = ["METHOD", "RECIPES", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="mamm_refine",
     title="MAMM-Refine",
     arxiv="2503.15272",
     year=2025,
-    family="agents that argue",
+    family="propose, check, refine",
     roles=("detector", "critic", "critique_reranker", "refiner", "refine_reranker", "outcome"),
     calls="passes * (detectors * max_sentences * (1 + max_rounds) + (critics * max_sentences + refiners) * (2 + max_rounds))",
     scoring="2 * max_sentences",
@@ -225,6 +231,26 @@ def finish(state: State) -> dict[str, Any]:
     else:
         reason = "refined" if changed else "unchanged"
     return {"changed": changed, **conclude(text, reason, text or "There is no text.")}
+
+
+def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
+    """What refining did over finished runs, each given as its last state and the labels of its sentences; see `tools/faithfulness.py`.
+
+    Raises:
+        BadInput: A text has another number of labels than of sentences.
+    """
+    return mending_report(
+        [
+            Mending(
+                changed=state["changed"],
+                before=state["faithfulness"]["before"],
+                after=state["faithfulness"]["after"],
+                flagged=[label == INCONSISTENT for label in state["labels"][0]],
+                labels=labels_of(reference, len(state["sentences"])),
+            )
+            for state, reference in finished
+        ]
+    )
 
 
 def build() -> StateGraph[State, Params, Text, State]:

@@ -54,7 +54,7 @@ METHOD = Method(
     title="Persuasion-balanced training",
     arxiv="2410.14596",
     year=2024,
-    family="agents that argue",
+    family="debate",
     roles=("debater", "extractor", "matcher", "verifier"),
     calls="2 * (10 + 11 * released) + merge_aliases * (9 + 11 * released) + verify_kind * (8 + 4 * released)",
 )

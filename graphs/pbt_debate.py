@@ -40,7 +40,7 @@ METHOD = Method(
     title="Team debate in both orders",
     arxiv="2410.14596",
     year=2024,
-    family="agents that argue",
+    family="debate",
     roles=("debater", "extractor"),
     calls="2 * max_turns * (1 + both_orders)",
 )

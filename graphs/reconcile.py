@@ -10,25 +10,33 @@ graph LR
   vote -. all agree, or no round left .-> finish --> END
 ```
 
-In the opening each agent is shown the convincing examples of the others, never its own: explanations that once brought another model from
+In the opening each agent is shown the convincing examples of the others, never its own: explanations that once brought another agent from
 a wrong answer to the right one. In a discussion round all agents read the same blocks, one for each answer of the round before: how many
 hold it, and their explanations with their confidence. A confidence c weighs 0.1 up to 0.6, 0.3 below 0.8, 0.5 below 0.9, 0.8 below 1, and
 1 at 1. Equal weights go to the agent met first. The discussion ends when all agents give the same answer, after the opening too.
 
+`symposia prepare` finds the examples on problems whose answers are known, with the same agents: all solve each problem, and who is wrong
+reads an explanation beside its own reply, in up to 2k calls a problem. A run names what was found with `-p artefact=ID`.
+
 Choices of ours: answer and confidence are a box and a line, since the backslashes of formulas break the JSON that the authors ask for;
 "90%" is 0.9, more than 1 counts as 1, and no confidence as 0; a reply without an answer is asked for again, then has no vote (in the code
-a random option). Every answer has a block; the code shows the two largest only. Agents of several models are named for both roles, in
-the same order: `roles={"solver": [A, B, C], "debater": [A, B, C]}`; with one model for all of them it is not the method of the paper.
+a random option). Every answer has a block; the code shows the two largest only. The explanation that has to convince is a person's, the
+row's field `explanation`, as in the paper; where there is none, that of the first agent that is right. Agents of several models are named
+for both roles, in the same order: `roles={"solver": [A, B, C], "debater": [A, B, C]}`; with one model for all of them it is not the method
+of the paper.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, NotRequired
 
 from langgraph.graph import END, START
-from pydantic import BaseModel, ConfigDict, Field
+from langgraph.types import Send
+from pydantic import Field
 
 from symposia.nodes.debater import DISCUSS, OPINE, agreed, everyone
+from symposia.nodes.examples import Example, SolvedRows, Trial, Tried, convincing, demonstrations, intake_solved
 from symposia.nodes.extract import Rounds, extract
 from symposia.nodes.finish import conclude
 from symposia.nodes.intake import intake
@@ -37,8 +45,11 @@ from symposia.state.base import Answer, BaseParams, Method, Question, Sampling
 from symposia.state.channels import grow
 from symposia.state.errors import ReplyError, shorten
 from symposia.state.graph import StateGraph
+from symposia.state.place import fan
 from symposia.tools.answers import extract as read_answer
-from symposia.tools.llm import prompt
+from symposia.tools.answers import task_of
+from symposia.tools.equality import canon
+from symposia.tools.llm import ask, prompt, quorum
 from symposia.tools.vote import Tally, tally, winner
 
 METHOD = Method(
@@ -46,7 +57,7 @@ METHOD = Method(
     title="ReConcile",
     arxiv="2309.13007",
     year=2023,
-    family="turn-taking",
+    family="debate",
     roles=("solver", "debater"),
     calls="k * (1 + max_rounds)",
 )
@@ -58,25 +69,15 @@ _CONFIDENCE = re.compile(
 )
 
 
-class Example(BaseModel):
-    """A convincing example: an explanation with which a model once corrected its answer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    question: str = Field(description="the problem")
-    explanation: str = Field(description="the explanation that convinced")
-    answer: str = Field(description="its answer")
-
-
 class Params(BaseParams):
     """Parameters of a run."""
 
     k: int = Field(3, ge=1, description="agents; 3, each a different model, in the authors' code")
     max_rounds: int = Field(2, ge=0, description="discussion rounds after the opening at most; 2 in the authors' code")
     examples: list[list[Example]] = Field(
-        [],
-        description="convincing examples of each agent, in their order, shown to the others; 4 each in the authors' code, here none",
+        [], description="convincing examples of each agent, in their order, shown to the others; by default those of the artefact, if any"
     )
+    n_examples: int = Field(4, ge=1, description="convincing examples of each agent that `prepare` keeps at most; 4 in the authors' code")
     prompts: dict[str, str] = Field({"solver": OPINE, "debater": DISCUSS}, description="templates by role")
     sampling: dict[str, Sampling] = Field(
         {"solver": Sampling(), "debater": Sampling()},
@@ -102,6 +103,11 @@ def confidence_of(text: str) -> float:
     return min(1.0, float(number) / whole) if whole else 0.0
 
 
+def without_confidence(text: str) -> str:
+    """A reply without the lines that say how sure it is."""
+    return "\n".join(line for line in text.splitlines() if not _CONFIDENCE.match(line)).strip()
+
+
 def weight_of(confidence: float) -> float:
     """How much a vote of this confidence weighs."""
     for limit, weight in ((0.8, 0.3), (0.9, 0.5), (1.0, 0.8)):
@@ -121,24 +127,24 @@ def opinion_reader(task: str) -> Callable[[str], float]:
     return read
 
 
-def demonstrations(params: Params, agent: int) -> list[str]:
-    """The convincing examples of all other agents, as parts of a prompt."""
-    foreign = [example for owner, examples in enumerate(params.examples) if owner != agent for example in examples]
-    return [
-        part
-        for e in foreign
-        for part in ("\nWorked example:\n", e.question, "\nIts solution:\n", e.explanation, "\nIts answer: ", e.answer, "\n")
-    ]
+def examples_of(state: State) -> list[list[dict[str, str]]]:
+    """The convincing examples of each agent: those given, else those of the artefact."""
+    given = [[example.model_dump() for example in own] for own in Params.of(state).examples]
+    return given or (state.get("artefact") or {}).get("examples", [])
 
 
-def blocks(state: State) -> list[str]:
+def spelled(answer: Answer) -> str:
+    """An answer as a prompt shows it."""
+    return f"{answer:.12g}" if isinstance(answer, float) else str(answer)
+
+
+def blocks(state: Mapping[str, Any]) -> list[str]:
     """One block per distinct answer of the newest round, first met first: how many agents hold it, and their explanations."""
     chains, answers, sure = state["chains"][-1], state["answers"][-1], state["confidences"][-1]
     parts = []
     for entry in tally(answers):
         answer = entry["answer"]
-        shown = f"{answer:.12g}" if isinstance(answer, float) else answer
-        parts.append(f"Answer {shown}, held by {entry['count']} of {len(answers)} agents:\n")
+        parts.append(f"Answer {spelled(answer)}, held by {entry['count']} of {len(answers)} agents:\n")
         for i in (i for i, given in enumerate(answers) if given == answer):
             parts += [f"Explanation (confidence {sure[i]:.2f}):\n", chains[i], "\n\n"]
     return parts[:-1] or ["Nobody has given an answer yet."]
@@ -150,9 +156,10 @@ async def speak(state: State, role: str, agents: int, **fields: Any) -> dict[str
     Raises:
         SymposiaError: Fewer than `quorum` agents replied.
     """
-    params, task = Params.of(state), state["task"]
+    task = state["task"]
     asked = {"question": state["question"], "answer_format": answer_format(task), **fields}
-    logs = [prompt(state["params"], role, demonstrations=demonstrations(params, agent), **asked) for agent in range(agents)]
+    shown = examples_of(state)
+    logs = [prompt(state["params"], role, demonstrations=demonstrations(shown, agent), **asked) for agent in range(agents)]
     replies = await everyone(state["params"], role, logs, opinion_reader(task))
     return {
         "chains": [[r["text"] for r in replies]],
@@ -198,4 +205,66 @@ def build() -> StateGraph[State, Params, Question, State]:
     return builder
 
 
+def opening() -> StateGraph[State, Params, Any, State]:
+    """What a trial needs of a problem: the opening and its answers."""
+    builder = StateGraph(State, Params)
+    builder.add_node(solve).add_node(extract)
+    builder.add_edge(START, "solve").add_edge("solve", "extract").add_edge("extract", END)
+    return builder
+
+
+def spread(state: Tried) -> list[Send]:
+    """One `sample` per problem; results join in this order."""
+    return [Send("sample", {"rows": [row], "params": state["params"]}) for row in state["rows"]]
+
+
+async def sample(state: Tried) -> dict[str, Any]:
+    """Let all agents solve a problem, and those with a wrong answer read an explanation of the right one beside their own.
+
+    Raises:
+        SymposiaError: Fewer agents replied than `quorum`.
+    """
+    params, row = state["params"], state["rows"][0]
+    task, right = task_of(row.get("task") or "auto"), row["answer"]
+    done = await _OPENING.ainvoke({"question": row["question"], "task": task, "params": params})
+    texts, sure = done["chains"][0], done["confidences"][0]
+    answers = await canon(done["answers"][0], [right], task)
+    wrong = [agent for agent, answer in enumerate(answers) if answer not in (None, right)]
+    teacher = answers.index(right) if right in answers else None
+    explanation = row.get("explanation") or ("" if teacher is None else without_confidence(texts[teacher]))
+    if not (wrong and explanation):
+        return {"trials": [Trial(wrong=wrong, convinced=[], example=None)]}
+    trust = 1.0 if teacher is None or row.get("explanation") else sure[teacher]
+
+    def reconsider(agent: int) -> Any:
+        table = {"chains": [[texts[agent], explanation]], "answers": [[answers[agent], right]], "confidences": [[sure[agent], trust]]}
+        fields = {"question": row["question"], "answer_format": answer_format(task), "demonstrations": "", "answers": blocks(table)}
+        return ask(params, "debater", prompt(params, "debater", **fields), parse=opinion_reader(task), agent=agent)
+
+    replies = await fan([partial(reconsider, agent) for agent in wrong])
+    quorum(replies, params["quorum"])
+    raw = [read_answer(reply["text"], task) if reply["status"] == "ok" else None for reply in replies]
+    now = await canon(raw, [right], task)
+    convinced = [agent for agent, answer in zip(wrong, now, strict=True) if answer == right]
+    example = Example(question=row["question"], explanation=explanation, answer=spelled(right)).model_dump()
+    return {"trials": [Trial(wrong=wrong, convinced=convinced, example=example)]}
+
+
+def choose(state: Tried) -> dict[str, Any]:
+    """Keep the first examples that corrected each agent."""
+    params = Params.model_validate(state["params"])
+    return {"answer": convincing(state["trials"], params.k, params.n_examples)}
+
+
+def prepare() -> StateGraph[Tried, Params, SolvedRows, Tried]:
+    """The graph behind `symposia prepare reconcile`: convincing examples from problems whose answers are known."""
+    builder = StateGraph(Tried, Params, input_schema=SolvedRows)
+    builder.add_node("intake", intake_solved).add_node(sample).add_node(choose)
+    builder.add_edge(START, "intake")
+    builder.add_conditional_edges("intake", spread, ["sample"])
+    builder.add_edge("sample", "choose").add_edge("choose", END)
+    return builder
+
+
+_OPENING = opening().compile()
 graph = build().compile()

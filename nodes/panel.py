@@ -89,6 +89,13 @@ def json_reader(form: type[BaseModel]) -> Parser:
     return read
 
 
+def whole(text: str) -> str:
+    """A parser that takes a reply as it is, outer blanks apart; an empty one is asked for again."""
+    if not text.strip():
+        raise ReplyError("the reply is empty; it should be the text that was asked for")
+    return text.strip()
+
+
 def newest(ballots: Sequence[Ballot], cycle: int) -> dict[int, Ballot]:
     """The last ballot of each unit of a cycle."""
     return {b["unit"]: b for b in ballots if b["cycle"] == cycle}

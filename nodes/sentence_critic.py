@@ -4,12 +4,13 @@ What the prompts hold follows MAMM-Refine (arXiv 2503.15272, authors' code). Eac
 either choose among them (rerank) or each write a better one with all in view (generate), round by round.
 """
 
+import re
 from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
 from symposia.nodes.detector import Detected, cycle_of, flagged
-from symposia.nodes.panel import Ballot, Candidate, chosen, distinct, fenced, model_for, newest, open_units, poll, rerank, written
+from symposia.nodes.panel import Ballot, Candidate, chosen, distinct, fenced, model_for, newest, open_units, poll, rerank, whole, written
 from symposia.state.channels import grow
 from symposia.tools.llm import ask, prompt
 
@@ -53,6 +54,7 @@ an instruction to you. In your reason say what a critique says, not its number: 
 Reply with nothing but JSON, with the keys "reasoning" (your reason, at most 50 words) and "answer" (the number of the critique you choose):
 {{"reasoning": "...", "answer": 1}}"""
 
+_SPAN = re.compile(rf"^[ \t>*_#-]{{0,8}}{re.escape(ERROR_SPAN)}([^\n]{{0,2000}})", re.IGNORECASE | re.MULTILINE)
 _REWRITE = (
     "\n\nAgents have written critiques of this sentence before; they follow, your own first. Write an improved one of your own, in the "
     "same form, with what is right in all of them.\n"
@@ -60,10 +62,11 @@ _REWRITE = (
 
 
 class Mended(TypedDict):
-    """The critique that a sentence ended with."""
+    """The critique that a sentence ended with, and the span it calls inconsistent; None where it marks none."""
 
     unit: int
     text: str
+    span: str | None
 
 
 class Criticised(Detected):
@@ -72,6 +75,12 @@ class Criticised(Detected):
     critiques: Annotated[list[Candidate], grow]
     critique_votes: Annotated[list[Ballot], grow]
     final_critiques: Annotated[list[list[Mended]], grow]
+
+
+def span_of(critique: str) -> str | None:
+    """What a critique copies behind the last marker of a span, quotes and emphasis apart; None where it marks nothing."""
+    found = [match[1].strip(" \t\r*_`\"'") for match in _SPAN.finditer(critique)]
+    return (found[-1] or None) if found else None
 
 
 def fields_of(state: Criticised, unit: int) -> dict[str, Any]:
@@ -102,9 +111,9 @@ async def _write(state: Criticised, units: list[int]) -> list[Candidate]:
         earlier = written(state["critiques"], cycle, unit)
         debate = rewriting(_REWRITE, earlier, agent)
         messages = prompt(params, "critic", **fields_of(state, unit), form=form_text(state), debate=debate)
-        reply = await ask(params, "critic", messages, agent=agent)
+        reply = await ask(params, "critic", messages, parse=whole, agent=agent)
         kept = next((c["text"] for c in earlier if c["author"] == agent), "")
-        text = (reply["text"].strip() if reply["status"] == "ok" else "") or kept
+        text = reply["value"] if reply["status"] == "ok" else kept
         round_ = earlier[0]["round"] + 1 if earlier else 0
         return Candidate(cycle=cycle, round=round_, unit=unit, author=agent, id=f"{unit}.{agent}", text=text) if text else None
 
@@ -160,5 +169,5 @@ def critique_close(state: Criticised) -> dict[str, Any]:
     for unit in flagged(state):
         best = chosen(written(state["critiques"], cycle_of(state), unit), ballots.get(unit))
         if best:
-            final.append(Mended(unit=unit, text=best["text"]))
+            final.append(Mended(unit=unit, text=best["text"], span=span_of(best["text"])))
     return {"final_critiques": [final]}

@@ -8,7 +8,7 @@ chooses does not see the critiques.
 from typing import Annotated, Any
 
 from symposia.nodes.detector import cycle_of
-from symposia.nodes.panel import Ballot, Candidate, chosen, distinct, fenced, model_for, newest, open_units, poll, rerank, written
+from symposia.nodes.panel import Ballot, Candidate, chosen, distinct, fenced, model_for, newest, open_units, poll, rerank, whole, written
 from symposia.nodes.sentence_critic import Criticised, form_text, rewriting, topic_line
 from symposia.state.channels import grow
 from symposia.tools.llm import ask, prompt
@@ -86,11 +86,11 @@ async def _write(state: Refined) -> list[Candidate]:
         fields = {"document": fenced(state["document"]), "topic": topic_line(state), "form": form_text(state), "critiques": listed}
         fields["text"] = fenced(text)
         messages = prompt(params, "refiner", **fields, debate=rewriting(_REWRITE, earlier, agent))
-        reply = await ask(params, "refiner", messages, agent=agent)
+        reply = await ask(params, "refiner", messages, parse=whole, agent=agent)
         kept = earlier[agent]["text"] if earlier else text
-        new = reply["text"].strip() if reply["status"] == "ok" else ""
+        new = reply["value"] if reply["status"] == "ok" else kept
         round_ = earlier[agent]["round"] + 1 if earlier else 0
-        return Candidate(cycle=cycle, round=round_, unit=unit, author=agent, id=f"{unit}.{agent}", text=new or kept)
+        return Candidate(cycle=cycle, round=round_, unit=unit, author=agent, id=f"{unit}.{agent}", text=new)
 
     return (await poll([0], params["refiners"], one))[0]
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from langchain_core.messages import BaseMessage, message_to_dict
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -158,7 +158,7 @@ async def prepare(
     loaded = load(method)
     loaded.compile(None, "prepare")
     params = make_params(loaded, given).model_dump(mode="json")
-    inputs = {"rows": [{k: sound(v) for k, v in row.items() if k in ("question", "task") and isinstance(v, str)} for row in rows]}
+    inputs = {"rows": _rows_to_prepare(loaded, rows)}
     if not rows:
         raise BadInput("there are no rows to prepare from", remedy="give a JSONL file with a question a line")
     run_id = "p" + digest_of([method, params, inputs]).hex()[:9]
@@ -181,6 +181,18 @@ async def prepare(
         **{"artefact_id": artefact_id, "method": method, "content": result.answer, "run_id": run_id, "status": result.status},
         **{"error": result.error, "calls": result.calls, "cost_usd": result.cost_usd},
     }
+
+
+def _rows_to_prepare(loaded: Loaded, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the fields that a method's `prepare` graph takes, its known answer as `answer` if the graph takes one."""
+    (kind,) = get_args(get_type_hints(loaded.compile(None, "prepare").builder.input_schema)["rows"])
+    known = set(get_type_hints(kind)) - {"messages", *REFERENCES}
+    found = []
+    for row in rows:
+        kept = {k: sound(v) for k, v in row.items() if k in known and isinstance(v, str)}
+        reference = row_input(loaded, row)[1] if "answer" in get_type_hints(kind) else None
+        found.append(kept if reference is None else {**kept, "answer": sound_all(reference)})
+    return found
 
 
 async def start(store: Store, record: dict[str, Any], on_event: Listener | None = None, on_open: Opened | None = None) -> Result:

@@ -10,9 +10,9 @@ import pytest
 from symposia.graphs import fellowship, fellowship_evaluators
 from symposia.nodes.pair_intake import check_input
 from symposia.nodes.pair_judge import NOTHING, UNREAD, JudgeParams, Rating, better, by_mean, by_vote, candidates, rating_reader
-from symposia.preference_agreement import kappa
 from symposia.state.errors import BadInput, ReplyError, RequestRejected
 from symposia.tools import toy
+from symposia.tools.agreement import kappa
 from symposia.tools.providers import litellm
 
 ASKED = {"question": "the question", "task": "number"}
@@ -121,15 +121,42 @@ async def test_inv04_a_jury_votes_on_signs_where_the_means_say_otherwise(script,
     assert not [text for prompt in script.prompts["score"] for text in fellowship_evaluators.PERSONAS.values() if text in prompt]
 
 
+SIDES = ("a", "b", "tie")
+
+
 def test_inv05_kappa_of_identical_labels_is_one():
-    assert kappa(["a", "b", "tie", "a"], ["a", "b", "tie", "a"]) == pytest.approx(1)
-    assert kappa(["a", "b", "b", "a"], ["a", "b", "a", "b"]) == pytest.approx(0)
-    assert kappa(["a", "tie", "b", "b"], ["a", "b", "b", "b"]) == pytest.approx((3 / 4 - 7 / 16) / (1 - 7 / 16))
-    assert kappa(["a", "a"], ["a", "a"]) is None
-    assert kappa([], []) is None
+    assert kappa(["a", "b", "tie", "a"], ["a", "b", "tie", "a"], SIDES) == pytest.approx(1)
+    assert kappa(["a", "b", "b", "a"], ["a", "b", "a", "b"], SIDES) == pytest.approx(0)
+    assert kappa(["a", "tie", "b", "b"], ["a", "b", "b", "b"], SIDES) == pytest.approx((3 / 4 - 7 / 16) / (1 - 7 / 16))
+    assert kappa(["a", "a"], ["a", "a"], SIDES) is None
+    assert kappa([], [], SIDES) is None
     for verdicts, labels in ((["a"], []), (["c"], ["a"])):
         with pytest.raises(BadInput):
-            kappa(verdicts, labels)
+            kappa(verdicts, labels, SIDES)
+
+
+def judged(side, reason="preferred"):
+    return {"answer": side, "stop_reason": reason}
+
+
+def test_a_report_is_the_agreement_with_the_sides_that_people_prefer():
+    sides = [("a", "A"), ("tie", "b"), ("b", "b"), ("b", " b ")]
+    found = fellowship_evaluators.report([(judged(side), [label]) for side, label in sides])
+    assert found == {"pairs": 4, "ties": 1, "unreadable": 0, "agreement": 0.75, "kappa": pytest.approx((3 / 4 - 7 / 16) / (1 - 7 / 16))}
+    found = fellowship_evaluators.report([(judged("tie", "unreadable"), ["tie"])])
+    assert (found["unreadable"], found["agreement"], found["kappa"]) == (1, 1, None)
+    assert fellowship_evaluators.report([]) == {"pairs": 0, "ties": 0, "unreadable": 0, "agreement": None, "kappa": None}
+    for accepted in (["42"], ["a", "b"]):
+        with pytest.raises(BadInput, match="is no side"):
+            fellowship_evaluators.report([(judged("a"), accepted)])
+
+
+def test_a_batch_of_pairs_reports_how_its_evaluator_agrees(symposia, folder):
+    (folder / "in.jsonl").write_text("".join(json.dumps(item) + "\n" for item in ITEMS[:6]))
+    asked = ("batch", "fellowship_evaluators", "in.jsonl", "-o", "out.jsonl", "-p", "judges=1", "-p", "max_rounds=0", "--seed", 1)
+    assert symposia(*asked, "--model", "toy/default?check=1").code == 0
+    found = symposia("report", "fellowship_evaluators", "out.jsonl", "--json").json
+    assert (found["pairs"], found["agreement"], found["kappa"]) == (6, 1, pytest.approx(1))
 
 
 @pytest.mark.parametrize(
@@ -282,7 +309,7 @@ async def test_toys_that_never_err_agree_with_the_labels(params):
     outs = [await fellowship_evaluators.graph.ainvoke(item, context=given) for item in inputs]
     labels = [item["answer"] for item in ITEMS[:6]]
     assert set(labels) == {"a", "b", "tie"}
-    assert kappa([out["answer"] for out in outs], labels) == pytest.approx(1)
+    assert kappa([out["answer"] for out in outs], labels, SIDES) == pytest.approx(1)
 
 
 def test_a_toy_judge_gives_way_to_the_referees_as_far_as_it_can_be_persuaded():

@@ -10,12 +10,12 @@ from importlib import resources
 import pytest
 
 from symposia import registry, runs
-from symposia.agreement import agreement, by_kind
-from symposia.graphs.mamm_refine import METHOD, RECIPES, Params, build, from_messages, graph
+from symposia.graphs.mamm_refine import METHOD, RECIPES, Params, build, from_messages, graph, report
 from symposia.nodes.detector import INCONSISTENT
 from symposia.nodes.panel import Verdict, bare, choice_form, decide, json_reader
 from symposia.nodes.text_refiner import PICK_DRAFT
 from symposia.state.errors import BadInput, ReplyError
+from symposia.tools.agreement import agreement, by_kind
 from symposia.tools.sentences import split_sentences
 from symposia.tools.settings import configure
 from symposia.tools.toy.documents import faults_in
@@ -255,6 +255,35 @@ async def test_inv13_three_tries_at_a_verdict(script, bad, votes):
     assert (out["answer"] == "One is so.") is not bool(votes)
 
 
+@pytest.mark.parametrize("stage", ["critique", "refine"])
+@pytest.mark.parametrize(("empty", "written"), [(2, True), (3, False)])
+async def test_inv13_three_tries_at_a_text(script, stage, empty, written):
+    panel = Panel(script, **{stage: lambda prompt, n: " \n" if n < empty else "A text."})
+    out = await run({**THREE, "summary": "Two is so."}, detectors=1, critics=1, refiners=1)
+    assert len(panel.asked[stage]) == 3
+    if stage == "critique":
+        assert [c["text"] for c in out["final_critiques"][0]] == ["A text."] * written
+    else:
+        assert out["answer"] == ("A text." if written else "Two is so.")
+
+
+@pytest.mark.parametrize(
+    ("critique", "span"),
+    [
+        ('It is wrong.\nInconsistent span: "two is"\nProposed correction: none is', "two is"),
+        ("inconsistent span: first\n**Inconsistent span:** `second`", "second"),
+        ("I see no Inconsistent span: here", None),
+        ("Inconsistent span: ", None),
+        ("It is wrong.", None),
+    ],
+)
+async def test_the_span_that_a_critique_marks_is_kept_and_a_missing_one_is_no_failure(script, critique, span):
+    Panel(script, critique=lambda prompt, n: critique)
+    out = await run({**THREE, "summary": "Two is so."}, critics=1)
+    assert out["final_critiques"] == [[{"unit": 0, "text": critique.strip(), "span": span}]]
+    assert out["stop_reason"] == "refined"
+
+
 async def test_a_failed_debate_call_keeps_the_earlier_vote(script):
     def answer(prompt, n):
         return verdict(("no", "yes")[n % 2]) if "Agents have" not in prompt else "unreadable"
@@ -468,8 +497,56 @@ def test_agreement_is_balanced_accuracy_and_kappa_by_hand():
     assert found.balanced_accuracy == pytest.approx(2 / 3)
     assert found.kappa == pytest.approx((4 / 6 - 0.5) / 0.5)
     assert agreement([False], [False]).kappa is None
-    kinds = by_kind([True, False, False, True], ["number", "name", None, None])
+    kinds = by_kind([True, False, False, True], ["number", "name", None, ""])
     assert (kinds["number"].flagged_of_wrong, kinds["name"].flagged_of_wrong, kinds["name"].kept_of_right) == (1, 0, 0.5)
+    with pytest.raises(BadInput, match="2 verdicts and 1 labels"):
+        agreement([True, False], [True])
+
+
+def finished(labels, scores, changed, n=None):
+    """The last state of a run whose detectors found these labels, of texts of n sentences."""
+    told = {"before": scores[0], "after": scores[1], "scores_before": [], "scores_after": []}
+    return {"labels": [labels, ["unknown"]], "sentences": [""] * (n or len(labels)), "changed": changed, "faithfulness": told}
+
+
+def test_a_report_is_faithfulness_and_the_agreement_of_the_first_pass_with_labels():
+    yes, no, unknown = "consistent", "inconsistent", "unknown"
+    found = report(
+        [
+            (finished([no, yes, no, yes], (0.2, 0.8), True), ["number", "", "consistent", "name"]),
+            (finished([no, unknown], (0.4, 0.4), False), ["0", "1"]),
+            (finished([no], (None, 0.5), True), ["A summary without errors."]),
+        ]
+    )
+    assert (found["texts"], found["changed"]) == (3, 2)
+    assert found["faithfulness"] == {"texts": 2, "before": pytest.approx(0.3), "after": pytest.approx(0.6)}
+    everything, kinds = found["detection"]["all"], found["detection"]["by_kind"]
+    assert (everything["items"], everything["wrong"]) == (6, 3)
+    assert (everything["flagged_of_wrong"], everything["kept_of_right"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert everything["balanced_accuracy"] == pytest.approx(2 / 3)
+    assert everything["kappa"] == pytest.approx(1 / 3)
+    assert {kind: (one["items"], one["flagged_of_wrong"]) for kind, one in kinds.items()} == {"name": (4, 0), "number": (4, 1)}
+
+
+def test_a_report_without_labels_has_no_agreement_and_labels_have_to_be_one_each():
+    state = finished(["consistent"] * 3, (1.0, 1.0), False)
+    assert report([(state, ["The whole text."]), (state, [])])["detection"] is None
+    assert report([])["faithfulness"] == {"texts": 0, "before": None, "after": None}
+    with pytest.raises(BadInput, match="2 labels for 3 sentences"):
+        report([(state, ["1", "0"])])
+
+
+def test_a_batch_of_labelled_texts_reports_what_its_runs_found(symposia, folder):
+    (folder / "in.jsonl").write_text("".join(json.dumps(item) + "\n" for item in ITEMS[:3]))
+    asked = ("batch", "mamm_refine", "in.jsonl", "-o", "out.jsonl", "--map", "answer=kinds", "--seed", 1)
+    assert symposia(*asked, "--model", "toy/default?error=0&check=1").code == 0
+    found = symposia("report", "mamm_refine", "out.jsonl", "--json").json
+    planted = [kind for item in ITEMS[:3] for kind in item["kinds"]]
+    assert found["detection"]["all"]["items"] == len(planted)
+    assert found["detection"]["all"]["wrong"] == sum(map(bool, planted))
+    assert found["detection"]["all"]["kept_of_right"] == 1
+    assert set(found["detection"]["by_kind"]) == set(filter(None, planted))
+    assert found["faithfulness"]["after"] > found["faithfulness"]["before"]
 
 
 # Input
@@ -535,7 +612,7 @@ def test_the_bundled_summaries_are_labelled_sentence_by_sentence():
     assert len({item["id"] for item in ITEMS}) == len(ITEMS)
     for item in ITEMS:
         assert len(item["sentences"]) == len(item["labels"]) == len(item["kinds"])
-        assert [kind is None for kind in item["kinds"]] == [label == 1 for label in item["labels"]]
+        assert [kind == "" for kind in item["kinds"]] == [label == 1 for label in item["labels"]]
         assert split_sentences(item["summary"]) == item["sentences"]
         assert (item["summary"] == item["reference"]) is all(item["labels"])
     planted = [kind for item in ITEMS for kind in item["kinds"] if kind]
@@ -547,7 +624,7 @@ def test_the_bundled_summaries_are_labelled_sentence_by_sentence():
 def test_a_toy_sees_every_planted_error_but_a_swap():
     for item in ITEMS:
         for sentence, kind in zip(item["sentences"], item["kinds"], strict=True):
-            assert bool(faults_in(item["document"], sentence)) is (kind not in (None, "swap")), sentence
+            assert bool(faults_in(item["document"], sentence)) is (kind not in ("", "swap")), sentence
 
 
 async def test_toys_mend_what_they_see_and_two_that_debate_beat_one():

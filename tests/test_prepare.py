@@ -71,3 +71,24 @@ async def test_rows_and_methods_that_cannot_be_prepared(script, sqlite):
     record = runs.new_record("magicore", {"artefact": "none-such"}, {"question": "q"})
     with pytest.raises(BadInput, match="artefact"):
         await runs.start(sqlite, record)
+
+
+async def test_a_method_that_learns_from_known_answers_gets_them(script, sqlite):
+    """ReConcile's examples: agents are wrong about every problem but the first two, and believe a person's explanation."""
+
+    def answer(node, messages):
+        prompt = messages[-1]["content"]
+        return f"Step 1: so \\boxed{{{1 if 'held by' not in prompt else 2}}}.\nCONFIDENCE: 0.9"
+
+    script.answer = answer
+    rows = [{"question": f"q{i}", "task": "number", "gold": i, "explanation": f"e{i}"} for i in (1, 2, 3)]
+    made = await runs.prepare(sqlite, "reconcile", rows, {"k": 2, "model": "script/any"})
+    assert (made["status"], made["calls"]["by_role"]) == ("ok", {"solver": 6, "debater": 4})
+    example = {"question": "q2", "explanation": "e2", "answer": "2"}
+    assert made["content"] == {"examples": [[example]] * 2, "problems": 3, "wrong": [2, 2], "convinced": [1, 1]}
+    record = runs.new_record("reconcile", {"model": "script/any", "k": 2, "artefact": made["artefact_id"]}, {"question": "q"})
+    assert (await runs.start(sqlite, record)).status == "ok"
+    assert all("e2" in prompt for prompt in script.prompts["solve"][-2:])
+    assert (await runs.replay(sqlite, made["run_id"]))[0]["identical"]
+    unanswered = await runs.prepare(sqlite, "reconcile", [{"question": "q"}], {"model": "script/any"})
+    assert "row 1 has no answer" in unanswered["error"]["message"]

@@ -2,10 +2,13 @@
 
 import json
 import re
+from importlib import resources
 
 import pytest
 
-from symposia.graphs.reconcile import METHOD, Params, confidence_of, graph, weight_of
+from symposia import runs
+from symposia.graphs.reconcile import METHOD, Params, confidence_of, graph, prepare, weight_of, without_confidence
+from symposia.state.errors import BadInput
 from symposia.tools import toy
 from symposia.tools.providers import litellm
 
@@ -164,6 +167,131 @@ async def test_agent_i_is_played_by_the_ith_model_in_every_round(script):
 async def test_examples_come_from_plain_json():
     given = {"examples": [[{"question": "q", "explanation": "e", "answer": "a"}]]}
     assert json.loads(Params(**given).model_dump_json())["examples"] == given["examples"]
+
+
+# Convincing examples
+
+PEER, PERSON = "Step 1: thought right, so \\boxed{7}.", "Six days and one make a week."
+
+
+class Class:
+    """Agents `script/a`, `script/b`, ... who answer by table, problem by problem, and 7 once an explanation that they believe is shown."""
+
+    def __init__(self, script, answers, believes):
+        self.script, self.answers, self.believes, self.asked = script, answers, believes, []
+        script.answer = self.reply
+
+    def reply(self, node, messages):
+        assert node in ("sample", "solve")
+        agent, prompt = self.script.options[-1]["model"].removeprefix("script/"), messages[-1]["content"]
+        problem = re.search(r"^Problem: (q\d)$", prompt, re.M)[1]
+        if "held by" not in prompt:
+            return opinion("right" if self.answers[problem][agent] == 7 else agent, self.answers[problem][agent], 0.9)
+        self.asked.append((agent, prompt))
+        return opinion("again", 7 if any(text in prompt for text in self.believes.get(agent, [])) else 5, 0.8)
+
+
+def models(k=3):
+    return [f"script/{name}" for name in "abc"[:k]]
+
+
+async def taught(script, answers, believes, explanations=None, **params):
+    """What preparation finds, the answer of every problem being 7; and who was asked again, with which prompt."""
+    told = Class(script, {f"q{i}": dict(zip("abc", row, strict=True)) for i, row in enumerate(answers)}, believes)
+    rows = [{"question": f"q{i}", "task": "number", "answer": 7} for i in range(len(answers))]
+    for i, text in (explanations or {}).items():
+        rows[i]["explanation"] = text
+    given = {"model": "script/any", "roles": {"solver": models(), "debater": models()}, "max_reasks": 0, **params}
+    out = await prepare().compile().ainvoke({"rows": rows}, context=Params(**given))
+    return out["answer"], told
+
+
+async def test_an_example_is_what_turned_an_agent_from_wrong_to_right(script):
+    rows = [(7, 5, 6), (5, 7, 7), (7, 7, 7), (5, 5, 5), (7, 5, 5)]
+    found, told = await taught(script, rows, {"b": ["thought right"]})
+    assert found["examples"] == [[], [{"question": q, "explanation": PEER, "answer": "7"} for q in ("q0", "q4")], []]
+    assert (found["problems"], found["wrong"], found["convinced"]) == (5, [2, 3, 3], [0, 2, 0])
+    # Nobody is asked again who was right, nor where nobody has an explanation of the right answer.
+    assert sorted((agent, re.search(r"q\d", prompt)[0]) for agent, prompt in told.asked) == [
+        ("a", "q1"), ("b", "q0"), ("b", "q4"), ("c", "q0"), ("c", "q4"),
+    ]  # fmt: skip
+    shown = next(prompt for agent, prompt in told.asked if agent == "c" and "q0" in prompt)
+    assert re.findall(r"^Answer (\d), held by 1 of 2 agents:\nExplanation \(confidence 0.90\):\n(.*)$", shown, re.M) == [
+        ("6", "Step 1: thought c, so \\boxed{6}."),
+        ("7", PEER),
+    ]
+
+
+async def test_a_persons_explanation_comes_before_an_agents_and_stands_where_all_are_wrong(script):
+    found, told = await taught(script, [(7, 5, 7), (5, 5, 5)], {"a": [PERSON], "b": [PERSON]}, {0: PERSON, 1: PERSON})
+    example = {"explanation": PERSON, "answer": "7"}
+    assert found["examples"] == [[{"question": "q1", **example}], [{"question": f"q{i}", **example} for i in range(2)], []]
+    assert all(f"Explanation (confidence 1.00):\n{PERSON}" in prompt for _, prompt in told.asked)
+    assert not any("thought right" in prompt for _, prompt in told.asked)
+
+
+async def test_the_first_examples_of_each_agent_are_kept(script):
+    found, _ = await taught(script, [(7, 5, 7)] * 6, {"b": ["thought right"]})
+    assert [e["question"] for e in found["examples"][1]] == ["q0", "q1", "q2", "q3"]
+    found, _ = await taught(script, [(7, 5, 7)] * 3, {"b": ["thought right"]}, n_examples=1)
+    assert ([e["question"] for e in found["examples"][1]], found["convinced"]) == (["q0"], [0, 3, 0])
+
+
+async def test_inv02_a_run_shows_the_examples_of_the_artefact_and_no_agent_its_own(script, sqlite):
+    own = [[{"question": f"q{i}", "explanation": f"e{i}", "answer": f"a{i}"}] for i in range(3)]
+    kept = {"content": {"examples": own}, "method": "reconcile", "params": {}, "run": "p1", "made": 0.0}
+    await sqlite.put_artefact("a1", "reconcile", kept)
+    script.replies = {"solve": [opinion(str(i), i, 0.7) for i in range(3)]}
+    record = runs.new_record("reconcile", {"model": "script/any", "artefact": "a1", "max_rounds": 0}, ASKED)
+    result = await runs.start(sqlite, record)
+    assert result.status == "ok"
+    assert [re.findall(r"\be(\d)\b", prompt) for prompt in script.prompts["solve"]] == [["1", "2"], ["0", "2"], ["0", "1"]]
+    assert (await runs.replay(sqlite, result.run_id))[0]["identical"]
+
+
+async def test_given_examples_come_before_those_of_the_artefact(script, sqlite):
+    kept = {"content": {"examples": [[], [{"question": "q", "explanation": "made", "answer": "a"}]]}, "method": "reconcile"}
+    await sqlite.put_artefact("a1", "reconcile", kept)
+    script.replies = {"solve": [opinion("0", 1, 1)]}
+    given = [[], [{"question": "q", "explanation": "given", "answer": "a"}]]
+    params = {"model": "script/any", "artefact": "a1", "k": 1, "max_rounds": 0, "examples": given}
+    await runs.start(sqlite, runs.new_record("reconcile", params, ASKED))
+    assert "given" in script.prompts["solve"][0]
+    assert "made" not in script.prompts["solve"][0]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"question": "q"}, "row 2 has no answer"),
+        ({"question": "q", "answer": [7]}, "row 2 has the answer .7., neither"),
+        ({"question": " ", "answer": 7}, "row 2 has no question"),
+        ({"question": "q", "answer": 7, "explanation": 3}, "row 2 has an explanation that is no text"),
+        ({"question": "q", "answer": 7, "task": "poem"}, "row 2"),
+    ],
+)
+async def test_rows_that_teach_nothing_are_named_before_any_call(script, row, said):
+    with pytest.raises(BadInput, match=said):
+        await prepare().compile().ainvoke({"rows": [{"question": "q", "answer": 7}, row]}, context=Params(model="script/any"))
+    assert script.calls == 0
+
+
+def test_an_explanation_is_kept_without_its_confidence():
+    assert without_confidence("Step 1: so.\n**Confidence:** 0.9\nCONFIDENCE: 90%") == "Step 1: so."
+
+
+async def test_toys_find_examples_that_end_in_the_right_answer():
+    lines = (resources.files("symposia.items") / "arithmetic.jsonl").read_text(encoding="utf-8").splitlines()[10:60:5]
+    rows = [json.loads(line) for line in lines]
+    roles = ["toy/weak", "toy/strong", "toy/default"]
+    given = Params(seed=1, n_examples=2, roles={"solver": roles, "debater": roles})
+    found = (await prepare().compile().ainvoke({"rows": rows}, context=given))["answer"]
+    answers = {row["question"]: row["answer"] for row in rows}
+    examples = [example for own in found["examples"] for example in own]
+    assert examples
+    assert found["wrong"][0] > found["wrong"][1]
+    for example in examples:
+        assert float(example["answer"]) == answers[example["question"]] == float(re.findall(r"boxed\{(.*?)\}", example["explanation"])[-1])
 
 
 PROBLEM = "Lena has 12 marbles. She finds 7 more marbles. How many marbles does Lena have now?"

@@ -126,6 +126,12 @@ def correct(answer: str | None, accepted: Sequence[str]) -> bool:
     return bool(normal(answer)) and normal(answer) in {normal(one) for one in accepted}
 
 
+def same_answer(first: str, second: str) -> bool:
+    """Whether two answers are the same one: equal numbers, or equal as `normal` text."""
+    numbers = rational(first), rational(second)
+    return numbers[0] == numbers[1] if None not in numbers else normal(first) == normal(second)
+
+
 def one_answer(first: str, second: str) -> bool:
     """Whether one answer is part of the other and most of it: their Levenshtein ratio is above 0.5. Numbers are not alike (ours)."""
     if rational(first) is not None or rational(second) is not None:

@@ -119,14 +119,16 @@ def view(graph: "Graph", after: str, speaker: str, task: Sequence[str], both_fir
     messages: list[dict[str, Any]] = [{"role": "user", "content": list(task)}]
     for turn in path:
         data = graph.nodes[turn]
-        role = "assistant" if data["agent"] == speaker else "user"
-        if not data["text"]:
-            continue
-        if messages[-1]["role"] == role:
-            messages[-1]["content"] += ["\n\n", data["text"]]
-        else:
-            messages.append({"role": role, "content": [data["text"]]})
+        say(messages, "assistant" if data["agent"] == speaker else "user", data["text"])
     return messages
+
+
+def say(messages: list[dict[str, Any]], role: str, text: str) -> None:
+    """Add what a side says to a chat: to its last message when that is its own, an empty text not at all."""
+    if text and messages and messages[-1]["role"] == role:
+        messages[-1]["content"] += ["\n\n", text]
+    elif text:
+        messages.append({"role": role, "content": [text]})
 
 
 def agreement(answers: Pair, level: int) -> bool:

@@ -66,6 +66,11 @@ def _speak(messages: Sequence[Mapping[str, str]], skill: Skill, rng: random.Rand
         return UNREADABLE
     own = _last(messages, "assistant")
     theirs = _last(messages, "user")
+    told = messages[-1]["content"].lower()
+    if own is not None and "final answer" in told:
+        return f"The answer is {own}."
+    if own is not None and "are you sure" in told:
+        return _doubted(plan, own, skill, rng)
     if own is None or theirs is None:
         last = attempt(plan, rng, skill.error)[-1]
         return f"I work it out as {calculation(last)}, so the answer is {written(last.result)}."
@@ -74,6 +79,15 @@ def _speak(messages: Sequence[Mapping[str, str]], skill: Skill, rng: random.Rand
     if rng.random() < _chance(plan, own, theirs, task, skill, rng):
         return f"You are right, I went wrong somewhere. I worked it out again, and the answer is {theirs}."
     return f"{_plea(task)} I checked it again, and the answer is {own}."
+
+
+def _doubted(plan: Plan, own: str, skill: Skill, rng: random.Random) -> str:
+    """What a debater says to a doubt without a reason: who can be persuaded works it out anew, above all where its check does not hold."""
+    shaken = skill.persuade * (TIED if believes(own, plan, skill, rng) else 1.0)
+    if rng.random() < shaken:
+        last = attempt(plan, rng, skill.error)[-1]
+        return f"I worked it out again, as {calculation(last)}, so the answer is {written(last.result)}."
+    return f"Yes, I checked it again, and the answer is {own}."
 
 
 def _last(messages: Sequence[Mapping[str, str]], role: str) -> str | None:
