@@ -210,6 +210,13 @@ def show_replay(report: Mapping[str, Any]) -> None:
         OUT.print(Text.assemble((f"{name:<9}", "dim"), safe(shorten(str(first[name]), 2000))))
 
 
+def brief(content: Any) -> Any:
+    """What was prepared, without texts that nobody reads, such as packed vectors."""
+    if not isinstance(content, Mapping):
+        return content
+    return {name: f"{len(value)} characters" if isinstance(value, str) and len(value) > 2000 else value for name, value in content.items()}
+
+
 def show_prepared(made: Mapping[str, Any]) -> None:
     """What `prepare` made, or why it did not."""
     if made["artefact_id"]:

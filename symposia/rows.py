@@ -44,6 +44,12 @@ def rows_of(loaded: Loaded, objects: Iterable[tuple[str, Mapping[str, Any]]], ex
     return rows
 
 
+def folder_rows(loaded: Loaded, data: str) -> list[Mapping[str, Any]]:
+    """The row that a folder stands for, where `prepare` of the method takes a repository; none for a file."""
+    folder = hasattr(loaded.module, "prepare_rows") and Path(data).is_dir()
+    return [{"repo_root": data}] if folder else []
+
+
 def _row(loaded: Loaded, number: int, place: str, given: Mapping[str, Any], extra: Mapping[str, Any]) -> Row:
     inputs, reference = row_input(loaded, given)
     inputs = {**extra, **inputs}

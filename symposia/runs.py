@@ -158,7 +158,7 @@ async def prepare(
     loaded = load(method)
     loaded.compile(None, "prepare")
     params = make_params(loaded, given).model_dump(mode="json")
-    inputs = {"rows": _rows_to_prepare(loaded, rows)}
+    inputs = {"rows": _rows_to_prepare(loaded, _own_rows(loaded, rows, params))}
     if not rows:
         raise BadInput("there are no rows to prepare from", remedy="give a JSONL file with a question a line")
     run_id = "p" + digest_of([method, params, inputs]).hex()[:9]
@@ -181,6 +181,21 @@ async def prepare(
         **{"artefact_id": artefact_id, "method": method, "content": result.answer, "run_id": run_id, "status": result.status},
         **{"error": result.error, "calls": result.calls, "cost_usd": result.cost_usd},
     }
+
+
+def _own_rows(loaded: Loaded, rows: Sequence[Mapping[str, Any]], params: dict[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The rows as the method's own `prepare_rows` makes them, if its file has one.
+
+    Of the parameters only those in the file's `PREPARE_PARAMS` are kept, so that another search over the same repository is not another
+    index; the others get their defaults.
+    """
+    own = getattr(loaded.module, "prepare_rows", None)
+    if own is None:
+        return rows
+    defaults = loaded.params().model_dump(mode="json")
+    params.update({name: value for name, value in defaults.items() if name not in loaded.module.PREPARE_PARAMS})
+    made: Sequence[Mapping[str, Any]] = own(rows, params)
+    return made
 
 
 def _rows_to_prepare(loaded: Loaded, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -228,6 +243,7 @@ async def execute(
     entries = await _forget(store, record, entries)
     run = Run(record["run_id"], store, entries, parent=await _parent(store, record, entries))
     run.artefact = await _artefact(store, record)
+    run.reference = record["reference"]
     if on_open:
         on_open(run)
     if on_event:

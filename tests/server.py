@@ -1,7 +1,7 @@
 """A local model server that answers, misbehaves and keeps the books, for tests and benchmarks.
 
-It speaks the OpenAI chat protocol (`/v1/chat/completions`, plain and streamed, and `/v1/models`) and the two endpoints
-that vLLM serves reward models on (`/classify` and `/pooling`), so that the code under test runs whole, with sockets.
+It speaks the OpenAI protocol (`/v1/chat/completions`, plain and streamed, `/v1/embeddings` and `/v1/models`) and the two
+endpoints that vLLM serves reward models on (`/classify` and `/pooling`), so that the code under test runs whole, with sockets.
 Every reply differs, also for equal prompts, unless `deterministic` is on: a text seen twice was asked for once.
 
 As a process: `python tests/server.py --seed 0 --set '{"delay_s": 0.05}'` prints `{"port": ..., "url": ...}` and serves
@@ -20,11 +20,13 @@ Sources of the reward shapes: vLLM, `docs/models/pooling_models/{reward,classify
 
 import argparse
 import asyncio
+import base64
 import hashlib
 import json
 import math
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -98,6 +100,8 @@ class Behaviour:
     classes: int = 2  # of `/classify`
     process_models: tuple[str, ...] = ("prm", "shepherd")  # names that make a process reward model
     step_tags: tuple[str, ...] = ("ки", "<extra_0>")
+    dimensions: int = 8  # of an embedding, unless the request says
+    embedding_form: str = "plain"  # or backwards, fewer, uneven, twice, null: how a reply of `/v1/embeddings` is wrong, or only odd
 
     def __post_init__(self) -> None:
         """Check what a typing slip would otherwise turn into a server that never misbehaves."""
@@ -243,6 +247,7 @@ class Server:
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_post("/v1/chat/completions", self._serve(self._chat))
+        app.router.add_post("/v1/embeddings", self._serve(self._embeddings))
         for prefix in ("", "/v1"):
             app.router.add_post(f"{prefix}/classify", self._serve(self._classify))
             app.router.add_post(f"{prefix}/pooling", self._serve(self._pooling))
@@ -444,6 +449,25 @@ class Server:
             return Reply(text)
         return Reply(text[: 4 * limit], "length")
 
+    # Embeddings
+
+    async def _embeddings(self, exchange: "Exchange", body: Json) -> None:
+        """A vector per text, made of its hash; base64 of 32-bit floats where the request wants that."""
+        texts = self._inputs(body)
+        size, form = body.get("dimensions") or self.behaviour.dimensions, self.behaviour.embedding_form
+        data = []
+        for index, text in enumerate(texts):
+            length = size + (1 if form == "uneven" and index else 0)
+            vector: Any = [hashed_score(f"{text} {i}") * 2 - 1 for i in range(length)]
+            if body.get("encoding_format") == "base64":
+                vector = base64.b64encode(struct.pack(f"<{length}f", *vector)).decode()
+            data.append({"object": "embedding", "index": 0 if form == "twice" else index, "embedding": None if form == "null" else vector})
+        data = data[::-1] if form == "backwards" else data[:-1] if form == "fewer" else data
+        used = sum(tokens(text) for text in texts)
+        await exchange.wait()
+        usage = {"prompt_tokens": used, "total_tokens": used}
+        await exchange.send({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
     # Rewards
 
     def _scored(self, text: str) -> float:
@@ -452,7 +476,7 @@ class Server:
         return next((score for sign, score in self.behaviour.scores if sign in text), hashed_score(text))
 
     def _inputs(self, body: Json) -> list[str]:
-        """Texts of a reward request, from `input` (one or a list) or `messages`."""
+        """Texts of a request for rewards or embeddings, from `input` (one or a list) or `messages`."""
         if "messages" in body:
             return [self._checked_prompt(body)]
         given = body.get("input")

@@ -16,6 +16,7 @@ from symposia.state.errors import BadInput, EngineFailed, MissingKey, UnknownNam
 from symposia.state.journal import Run, opened
 from symposia.state.place import fan
 from symposia.tools.completion import complete
+from symposia.tools.embed import embed
 from symposia.tools.pool.plan import Hosted, PoolSettings, command_of, hosted
 from symposia.tools.pool.residence import engines
 from symposia.tools.settings import configure, settings
@@ -198,6 +199,14 @@ async def test_an_engine_in_use_is_not_ended():
     assert [one[0]["text"][5] for one in found] == ["ab"[i % 2] for i in range(60)]
     assert Counter(books("call")) == {"call a": 30, "call b": 30}, "no call was made twice"
     assert books("crash") == []
+
+
+async def test_an_embedding_model_is_one_of_the_pools_like_any_other():
+    served_by(model("a"), model("e"))
+    await said("a")
+    async with opened(Run("r")):
+        assert await embed(["one", "two"], "local/e") == [[1.0, 0.0]] * 2
+    assert books("start", "end", "embed") == ["start a", "end a", "start e", "embed e"]
 
 
 async def test_sleep_keeps_the_process_and_wake_brings_it_back():

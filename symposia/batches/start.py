@@ -18,7 +18,7 @@ from symposia.config import Config
 from symposia.grading import check_grader, judge_params
 from symposia.output import toy_note
 from symposia.params import make_params
-from symposia.rows import Row
+from symposia.rows import Row, folder_rows
 from symposia.sources import read_rows
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, SymposiaError
@@ -127,7 +127,9 @@ async def _plan(store: Store, config: Config, asked: Asked, given: dict[str, Any
 
 async def _prepared(store: Store, asked: Asked, given: dict[str, Any]) -> str:
     """The id of the artefact made from a data set; made once, since the same rows and parameters are the same run."""
-    objects = [row for _, row in read_rows(str(asked.prepare), asked.mapping)]
+    objects = folder_rows(registry.load(asked.method), str(asked.prepare))
+    if not objects:
+        objects = [row for _, row in read_rows(str(asked.prepare), asked.mapping)]
     made = await runs.prepare(store, asked.method, objects, given)
     if made["artefact_id"] is None:
         error = made["error"] or {"message": f"run {made['run_id']} ended {made['status']}", "remedy": None}
