@@ -1,4 +1,4 @@
-"""Pictures of dialogue trees, with who was persuaded where.
+"""Pictures of the trees of runs: dialogues, with who was persuaded where, and whatever a method's own `picture` shows of its state.
 
 A picture is laid out by graphviz. What models have said stands in it as plain text: control characters are dropped, quotes and backslashes
 escaped, long replies cut.
@@ -6,24 +6,21 @@ escaped, long replies cut.
 
 import shutil
 import subprocess
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from symposia.records import known_answers
+from symposia.registry import load
 from symposia.runs import replay
 from symposia.state.errors import BadInput, SymposiaError
 from symposia.state.store import Store
-from symposia.tools import trees
+from symposia.tools import dot, trees
 from symposia.tools.pairs import correct
 
 _LIMIT = 60.0  # seconds
-_FONT = "Helvetica,Arial,sans-serif"
-_INK, _DIM = "#1a1d23", "#555c69"
 _FILL = {True: "#e3f4e5", False: "#fbe7e4", None: "#eef3fb"}
 _EDGE = {True: "#1f7a34", False: "#b3261e", None: "#0b57b0"}
-_WIDTH, _LONGEST = 34, 160  # characters of a line and of a text
 
 
 def tree_dot(tree: Mapping[str, Any], accepted: Sequence[str] = ()) -> str:
@@ -35,16 +32,11 @@ def tree_dot(tree: Mapping[str, Any], accepted: Sequence[str] = ()) -> str:
     """
     graph = trees.read_tree(dict(tree))
     pairs = trees.resolved(graph)
-    lines = [
-        "digraph tree {",
-        f'  graph [rankdir=LR, nodesep=0.2, ranksep=0.5, bgcolor="transparent", fontname="{_FONT}"]',
-        f'  node [shape=box, style="rounded,filled", fontname="{_FONT}", fontsize=11, fontcolor="{_INK}", margin="0.12,0.07"]',
-        f'  edge [fontname="{_FONT}", fontsize=10, color="{_DIM}", fontcolor="{_DIM}", arrowsize=0.7]',
-    ]
+    lines = dot.opening("tree")
     for turn, data in trees.nodes_of(graph):
         agent, parent = data["agent"], trees.parent_of(graph, turn)
         if agent is None or parent is None:
-            lines.append(f"  {_quoted(turn)} [label={_label(data['text'])}, fillcolor=white]")
+            lines.append(f"  {dot.quoted(turn)} [label={dot.label(data['text'])}, fillcolor=white]")
             continue
         answer = pairs[turn][agent]
         right = correct(answer, accepted) if accepted else None
@@ -52,9 +44,9 @@ def tree_dot(tree: Mapping[str, Any], accepted: Sequence[str] = ()) -> str:
         head = f"{agent}: {answer}" + (f" (persuaded by {trees.partner(agent)})" if moved else "")
         end = {"agree": "they agree", "failed": "failed"}.get(data["stopped"], "")
         look = f'fillcolor="{_FILL[right]}", color="{_EDGE[right]}", penwidth={3 if moved else 1}'
-        lines.append(f"  {_quoted(turn)} [label={_label(head, data['text'], end)}, {look}]")
-        style = f" [style=dashed, label={_label(data['persona'])}]" if data["persona"] != "plain" else ""
-        lines.append(f"  {_quoted(parent)} -> {_quoted(turn)}{style}")
+        lines.append(f"  {dot.quoted(turn)} [label={dot.label(head, data['text'], end)}, {look}]")
+        style = f" [style=dashed, label={dot.label(data['persona'])}]" if data["persona"] != "plain" else ""
+        lines.append(f"  {dot.quoted(parent)} -> {dot.quoted(turn)}{style}")
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -64,13 +56,18 @@ def tree_svg(tree: Mapping[str, Any], accepted: Sequence[str] = ()) -> str:
     Raises:
         SymposiaError: Graphviz is missing or fails.
     """
-    dot = shutil.which("dot")
-    if dot is None:
-        raise SymposiaError("an SVG needs graphviz, and there is no `dot` here", remedy="apt install graphviz, or write `tree_dot`")
+    return _svg(tree_dot(tree, accepted))
+
+
+def _svg(text: str) -> str:
+    """A picture in graphviz' language as SVG."""
+    program = shutil.which("dot")
+    if program is None:
+        raise SymposiaError("an SVG needs graphviz, and there is no `dot` here", remedy="apt install graphviz, or name a file.dot")
     try:
-        done = subprocess.run([dot, "-Tsvg"], input=tree_dot(tree, accepted), capture_output=True, text=True, check=True, timeout=_LIMIT)
+        done = subprocess.run([program, "-Tsvg"], input=text, capture_output=True, text=True, check=True, timeout=_LIMIT)
     except subprocess.SubprocessError as error:
-        raise SymposiaError(f"dot failed: {getattr(error, 'stderr', None) or error}", remedy="write `tree_dot`, which needs none") from None
+        raise SymposiaError(f"dot failed: {getattr(error, 'stderr', None) or error}", remedy="name a file.dot, which needs none") from None
     return done.stdout
 
 
@@ -81,47 +78,41 @@ def draw_tree(tree: Mapping[str, Any], out: Path, accepted: Sequence[str] = ()) 
         BadInput: The suffix is another one, or the file cannot be written.
         SymposiaError: Graphviz, which makes the SVG, is missing or fails.
     """
+    _draw(tree_dot(tree, accepted), out)
+
+
+def _draw(picture: str, out: Path) -> None:
     if out.suffix not in (".svg", ".dot"):
         raise BadInput(f"cannot draw to {out}: its suffix is {out.suffix or 'none'}", remedy="name a file that ends in .svg or .dot")
-    text = tree_svg(tree, accepted) if out.suffix == ".svg" else tree_dot(tree, accepted)
+    text = _svg(picture) if out.suffix == ".svg" else picture
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write {out}: {error.strerror}", remedy="name a file in a folder that exists") from None
 
 
-def _label(*texts: str) -> str:
-    """Texts below each other as the label of a box, wrapped."""
-    lines = [line for text in texts for line in textwrap.wrap(text[:_LONGEST] + ("..." if len(text) > _LONGEST else ""), _WIDTH)]
-    return '"' + "\\n".join(_escaped(line) for line in lines) + '"'
-
-
-def _quoted(text: str) -> str:
-    return f'"{_escaped(text)}"'
-
-
-def _escaped(text: str) -> str:
-    """Text that cannot end a quoted string of graphviz, nor mean anything in it; `&` begins an entity there."""
-    plain = "".join(c for c in text if c.isprintable())
-    return plain.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
-
-
 async def draw_run(store: Store, run_id: str, out: Path | None) -> str | None:
-    """Draw the dialogue tree of a run to a file, or without one return it in graphviz' language.
+    """Draw the tree of a run to a file, or without one return it in graphviz' language.
 
     Raises:
         BadInput: The run has no tree, or cannot be replayed.
         SymposiaError: Graphviz, which makes the SVG, is missing or fails.
     """
     record = await store.run(run_id)
-    _, execution = await replay(store, record["run_id"])
-    tree = execution.values.get("tree")
-    if tree is None:
+    report, execution = await replay(store, record["run_id"])
+    if not report["identical"]:
+        raise BadInput(
+            f"the states of run {record['run_id']} are not known: its replay differs from the record",
+            remedy="`symposia show RUN` says where",
+        )
+    tree, own = execution.values.get("tree"), getattr(load(record["method"]).module, "picture", None)
+    if tree is None and own is None:
         raise BadInput(
             f"run {record['run_id']} of {record['method']} has no tree", remedy=f"`symposia draw {record['method']}` draws its graph"
         )
     accepted = [str(one) for one in known_answers(record["reference"])] if record["reference"] is not None else []
+    picture = own(execution.values) if own else tree_dot(tree, accepted)
     if out is None:
-        return tree_dot(tree, accepted)
-    draw_tree(tree, out, accepted)
+        return str(picture)
+    _draw(picture, out)
     return None

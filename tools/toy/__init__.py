@@ -17,7 +17,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
-from symposia.tools.toy import aggregation, debate, documents, fellowship, persuasion
+from symposia.tools.toy import aggregation, debate, documents, fellowship, persuasion, plans, symbols
 from symposia.tools.toy.prompts import read_prompt
 from symposia.tools.toy.roles import PLAY, Skill
 
@@ -64,6 +64,10 @@ def reply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -
     else:
         spoken = json.dumps([model, seed, [[m["role"], m["content"]] for m in messages]])
         rng = random.Random(int.from_bytes(sha256(spoken.encode()).digest()[:16], "big"))
+    if (said := symbols.play(messages, skill, rng)) is not None:
+        return said
+    if (said := plans.play(messages, skill, rng)) is not None:
+        return said
     if asked := documents.about_document(messages):
         return documents.play(asked, skill, rng)
     if (said := persuasion.play(messages, skill, rng)) is not None:

@@ -1,0 +1,268 @@
+"""MutaGReP: a search for a plan whose every step is grounded in symbols of a repository, then a program by the best plan. No code is run.
+
+"MutaGReP: Execution-Free Repository-Grounded Plan Search for Code-Use", 2025, https://arxiv.org/abs/2502.15872. Defaults are those of
+the paper's main run and the authors' code (codezakh/MutaGReP).
+
+```mermaid
+graph LR
+  START --> intake --> index --> prime --> guard
+  guard -. a plan waits .-> select
+  guard -. budget used up, or none waits .-> select_best
+  select --> goal_test
+  goal_test -. may grow .-> mutate
+  goal_test -. too deep .-> guard
+  goal_test -. goal reached .-> select_best
+  mutate --> ground --> score --> push --> guard
+  select_best --> plan_to_code --> finish --> END
+```
+
+A planner rewrites a plan (`successor=unconstrained`), or adds one step (`monotonic`); every step is grounded in the nearest symbols of the
+index that `symposia prepare mutagrep FOLDER` makes; a scorer says which plan is taken next. A small repository may come with the question
+instead, as `files`: it is indexed within the run, by names and docstrings, without a call. `node_budget` counts the plans made, the empty
+one included, and `max_depth` is a level whose plans are not expanded. `strategy=linear` is the paper's ReAct baseline, one chain of single
+steps; `node_budget=1` asks the coder without any plan.
+
+When all replies can be read, a search makes node_budget - 1 plans from as many samples, in ceil((node_budget - 1) / branching) rounds, and
+`code_samples` programs: 84 calls by default; a likert judge scores each plan once. The formula is the most there can be: it counts the
+judge, and for every plan `mutate_requests` rounds of which but one sample could be read.
+
+Choices of ours where paper and code are silent or the code is at fault: of equal scores the earlier plan goes first; only as many samples
+are asked for as plans fit the budget (the authors ask for all and cut: `ask_all`); a sentence is grounded once in a search; an unreadable
+judgement is 0; monotonic steps are judged satisfiable by whether retrieval found a symbol, not by a model. The authors' test that ends a
+search early is `goal_score`, off in all their runs.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NotRequired, Self
+
+from langgraph.graph import END, START
+from pydantic import Field, model_validator
+
+from symposia.graphs import _mutagrep_index
+from symposia.graphs._mutagrep_index import PREPARE_PARAMS as PREPARE_PARAMS
+from symposia.graphs._mutagrep_index import IndexParams
+from symposia.graphs._mutagrep_index import prepare_rows as prepare_rows
+from symposia.nodes.finish import conclude
+from symposia.nodes.intents import DESCRIBE
+from symposia.nodes.plan_coder import CODE, chosen, plan_to_code
+from symposia.nodes.plan_intake import Request, check_input, index, intake
+from symposia.nodes.plan_mutator import MUTATE, Expansion, Proposal, mutate
+from symposia.nodes.plan_scorer import JUDGE_PLAN, NOTHING, score
+from symposia.state.base import Method, Sampling
+from symposia.state.channels import grow, settled
+from symposia.state.graph import StateGraph
+from symposia.tools import plans
+from symposia.tools.plan_reports import export, report
+from symposia.tools.plan_views import Card, card, plan_page
+from symposia.tools.plan_views import plan_dot as picture
+from symposia.tools.plans import PlanNode, Score, Step, Strategy
+from symposia.tools.retrieval import ground as ground_intents
+from symposia.tools.retrieval import index_of
+from symposia.tools.retrieval import starting_symbols as nearest_symbols
+
+__all__ = [
+    "METHOD",
+    "NEEDS_REFERENCES",
+    "Params",
+    "State",
+    "build",
+    "check_input",
+    "export",
+    "graph",
+    "picture",
+    "prepare",
+    "prepare_rows",
+    "report",
+]
+
+METHOD = Method(
+    name="mutagrep",
+    title="MutaGReP",
+    arxiv="2502.15872",
+    year=2025,
+    family="code that is run",
+    roles=("planner", "judge", "coder", "describer", "embedder"),
+    calls="mutate_requests * branching * (node_budget - 1) + node_budget - 1 + code_samples",
+    input=Request,
+    items="repositories",
+)
+
+NEEDS_REFERENCES = False
+"""`report` and `export` go by the input's `unique_apis`, so rows need no field `answer`."""
+
+_JUDGE = Sampling(temperature=0)
+
+
+class Params(IndexParams):
+    """Parameters of a run, and of `prepare`: those of the index are its own."""
+
+    strategy: Strategy = Field("best_first", description="which plan is taken next; linear is the paper's ReAct baseline, a chain")
+    successor: Literal["unconstrained", "monotonic"] = Field("unconstrained", description="plans are rewritten, or get one step more")
+    scorer: Literal["diversity", "likert", "oracle"] = Field(
+        "diversity", description="what leads the search: symbols, a judge, known symbols"
+    )
+    branching: int = Field(3, ge=1, description="plans made from a plan at most; 3 in the paper's main run")
+    node_budget: int = Field(80, ge=1, description="plans made in all, the empty one included; 80 in the paper's main run")
+    max_depth: int = Field(20, ge=0, description="level whose plans are not expanded; 20 in the paper")
+    k_symbols: int = Field(5, ge=1, description="symbols that a step is grounded in at most; 5 in the paper")
+    n_starting: int = Field(100, ge=0, description="symbols near the request that the planner is shown; 100 in the authors' code")
+    mutate_requests: int = Field(
+        3, ge=1, description="requests of an expansion, further ones for unreadable plans; 3, monotonic 1, in their code"
+    )
+    ask_all: bool = Field(False, description="ask for `branching` plans where fewer fit the budget, and cut, as the authors' code does")
+    goal_score: float | None = Field(None, description="search score that ends the search; None: only the budget does, as published")
+    code_samples: int = Field(5, ge=0, description="programs written by the best plan; 5 in the paper; 0 answers with the plan itself")
+    keep_to_plan: bool = Field(False, description="tell the coder to keep to the plan")
+    signatures_only: bool = Field(False, description="show the coder signatures in place of code")
+    show_files: bool = Field(False, description="show the coder the repository's files")
+    show_symbols: bool = Field(False, description="show the coder the names of all symbols")
+    prompts: dict[str, str] = Field(
+        {"planner": MUTATE, "judge": JUDGE_PLAN, "coder": CODE, "describer": DESCRIBE}, description="templates by role"
+    )
+    sampling: dict[str, Sampling] = Field(
+        {"planner": Sampling(), "judge": _JUDGE, "coder": Sampling(temperature=0.7), "describer": Sampling()},
+        description="sampling by role; as in the authors' code, the judge greedy (ours)",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _chain(cls, given: Any) -> Any:
+        """Fill in what the linear baseline and the monotonic successor stand for."""
+        if isinstance(given, Mapping) and given.get("strategy") == "linear":
+            given = {"successor": "monotonic", "branching": 1, **given}
+        if isinstance(given, Mapping) and given.get("successor") == "monotonic":
+            given = {"mutate_requests": 1, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _is_chain(self) -> Self:
+        if self.strategy == "linear" and (self.successor != "monotonic" or self.branching != 1):
+            raise ValueError("linear is a chain of single steps: it has successor=monotonic and branching=1")
+        return self
+
+
+class State(Request):
+    """The plans made so far, by id; symbols stand once in `symbols`, and plans hold their paths."""
+
+    params: Annotated[dict[str, Any], settled]
+    artefact: Annotated[dict[str, Any], settled]
+    starting_symbols: list[str]
+    nodes: Annotated[dict[str, PlanNode], plans.merging]
+    scores: Annotated[dict[str, Score], plans.merging]
+    symbols: Annotated[dict[str, Card], plans.merging]
+    frontier: list[str]
+    """Plans that wait, in the order in which they were made."""
+    visited: Annotated[list[str], grow]
+    current: str
+    proposals: list[Proposal]
+    children: list[str]
+    expansions: Annotated[list[Expansion], grow]
+    search_state: str
+    """`running`, `BUDGET_EXCEEDED`, `QUEUE_EMPTY` or `GOAL_FOUND`."""
+    best: str
+    plan: str
+    """The best plan as Markdown."""
+    codes: list[str | None]
+    """A program per sample, None where there was none."""
+    answer: NotRequired[str | None]
+    stop_reason: NotRequired[str]
+
+
+async def prime(state: State) -> dict[str, Any]:
+    """Begin with the empty plan, and look up the symbols nearest to the request."""
+    held, n = index_of(state), state["params"]["n_starting"]
+    names = await nearest_symbols(held, state["question"], n) if n else []
+    begun = {"nodes": {plans.ROOT: plans.planted()}, "scores": {plans.ROOT: NOTHING}, "frontier": [plans.ROOT]}
+    return {**begun, "starting_symbols": names, "search_state": "running"}
+
+
+def guard(state: State) -> dict[str, Any]:
+    """End the search when its budget of plans is used up, else when no plan waits."""
+    if not plans.room(state["nodes"], state["params"]["node_budget"]):
+        return {"search_state": "BUDGET_EXCEEDED"}
+    return {} if state["frontier"] else {"search_state": "QUEUE_EMPTY"}
+
+
+def after_guard(state: State) -> Literal["select", "select_best"]:
+    """Go on while the search runs."""
+    return "select" if state["search_state"] == "running" else "select_best"
+
+
+def select(state: State) -> dict[str, Any]:
+    """Take the next plan from those waiting."""
+    taken = plans.take_next(state["params"]["strategy"], state["frontier"], state["scores"])
+    return {"current": taken, "visited": [taken], "frontier": [plan for plan in state["frontier"] if plan != taken]}
+
+
+def goal_test(state: State) -> dict[str, Any]:
+    """See whether the plan has the score that ends the search."""
+    goal = state["params"]["goal_score"]
+    reached = goal is not None and state["scores"][state["current"]]["search"] >= goal
+    return {"search_state": "GOAL_FOUND"} if reached else {}
+
+
+def after_goal_test(state: State) -> Literal["mutate", "guard", "select_best"]:
+    """Expand a plan unless it is at the deepest level."""
+    if state["search_state"] == "GOAL_FOUND":
+        return "select_best"
+    deep = state["nodes"][state["current"]]["level"] >= state["params"]["max_depth"]
+    return "guard" if deep else "mutate"
+
+
+async def ground(state: State) -> dict[str, Any]:
+    """Make a plan of each proposal, its steps with their symbols; a sentence that was looked up before is not again."""
+    held, parent, nodes = index_of(state), state["nodes"][state["current"]], state["nodes"]
+    known = {step["intent"]: step["symbols"] for node in nodes.values() for step in node["steps"]}
+    asked = [text for proposal in state["proposals"] for text in proposal["intents"]]
+    fresh = [text for text in dict.fromkeys(asked) if text not in known]
+    known |= dict(zip(fresh, await ground_intents(held, fresh, state["params"]["k_symbols"]), strict=True)) if fresh else {}
+    made = {}
+    for seq, proposal in enumerate(state["proposals"], len(nodes)):
+        steps = parent["steps"][: proposal["kept"]] + [Step(intent=text, symbols=known[text]) for text in proposal["intents"]]
+        made[plans.plan_id(seq)] = plans.grown(parent, seq, steps, proposal["reasoning"])
+    paths = {path for node in made.values() for path in plans.distinct(node["steps"])} - state["symbols"].keys()
+    return {"nodes": made, "children": list(made), "symbols": {path: card(held.symbols[path]) for path in sorted(paths)}}
+
+
+def push(state: State) -> dict[str, Any]:
+    """Let the new plans wait, in the order of their samples."""
+    return {"frontier": [*state["frontier"], *state["children"]]}
+
+
+def select_best(state: State) -> dict[str, Any]:
+    """Choose among all plans, gone on from or not, and write the best one down for people."""
+    found = plans.best(state["nodes"], state["scores"], state["params"]["scorer"] == "likert")
+    return {"best": found, "plan": plan_page({**state, "best": found})}
+
+
+def finish(state: State) -> dict[str, Any]:
+    """End with the first program that is Python, or with the plan where none was asked for; a chat shows both."""
+    if not state["params"]["code_samples"]:
+        planned = bool(state["nodes"][state["best"]]["steps"])
+        return conclude(state["plan"] if planned else None, state["search_state"] if planned else "no_answer", state["plan"])
+    code = chosen(state["codes"])
+    shown = f"{state['plan']}\n```python\n{code}```\n" if code else state["plan"]
+    return conclude(code, "no_answer" if code is None else state["search_state"], shown)
+
+
+def build() -> StateGraph[State, Params, Request, State]:
+    """Wire the nodes; parameters never change the shape."""
+    builder = StateGraph(State, Params, input_schema=Request)
+    builder.add_node(intake).add_node(index).add_node(prime).add_node(guard).add_node(select).add_node(goal_test)
+    builder.add_node(mutate).add_node(ground).add_node(score).add_node(push)
+    builder.add_node(select_best).add_node(plan_to_code).add_node(finish)
+    builder.add_edge(START, "intake").add_edge("intake", "index").add_edge("index", "prime").add_edge("prime", "guard")
+    builder.add_conditional_edges("guard", after_guard)
+    builder.add_edge("select", "goal_test")
+    builder.add_conditional_edges("goal_test", after_goal_test)
+    builder.add_edge("mutate", "ground").add_edge("ground", "score").add_edge("score", "push").add_edge("push", "guard")
+    builder.add_edge("select_best", "plan_to_code").add_edge("plan_to_code", "finish").add_edge("finish", END)
+    return builder
+
+
+def prepare() -> StateGraph[_mutagrep_index.State, IndexParams, _mutagrep_index.Repositories, _mutagrep_index.State]:
+    """The graph behind `symposia prepare mutagrep FOLDER`."""
+    return _mutagrep_index.prepare(Params)
+
+
+graph = build().compile()

@@ -1,0 +1,59 @@
+"""What finished plan searches are worth, by symbols that a good program is known to use, and their plans as files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from symposia.tools import plans
+from symposia.tools.overlap import overlaps, plan_precision, plan_recall
+from symposia.tools.plan_views import plan_page
+
+
+def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
+    """What a batch is worth by `unique_apis`: means over the runs that know some; other runs are counted.
+
+    `overlap_best` and `overlap_mean` are the part of the known symbols that a run's best program, and its programs on average, call;
+    `plan_recall` and `plan_precision` lay the plan's symbols beside them; `plans_to_best` counts plans made until the best recall.
+    """
+    rows = [_measured(state) for state, _ in finished if state["unique_apis"]]
+    means = {key: round(fmean(row[key] for row in rows), 4) for key in rows[0]} if rows else {}
+    return {"runs": len(finished), "without_known_symbols": len(finished) - len(rows), **means}
+
+
+def _measured(state: Mapping[str, Any]) -> dict[str, float]:
+    apis, nodes = state["unique_apis"], sorted(state["nodes"].values(), key=lambda node: node["seq"])
+    paths = plans.distinct(state["nodes"][state["best"]]["steps"])
+    best, mean = overlaps([code or "" for code in state["codes"]], apis)
+    recalls = [plan_recall(plans.distinct(node["steps"]), apis) for node in nodes]
+    return {
+        "overlap_best": best,
+        "overlap_mean": mean,
+        "plan_recall": plan_recall(paths, apis),
+        "plan_precision": plan_precision(paths, apis),
+        "best_recall": max(recalls),
+        "plans_to_best": float(plans.until_best(recalls)),
+        "plans": float(len(nodes)),
+        "expanded": float(len(state["expansions"])),
+    }
+
+
+def export(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]], folder: Path) -> dict[str, int]:
+    """Write the plans of runs: `plan.md` for people, and `plans.jsonl` with request, steps, symbols and programs, a line per run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = [plan_page(state, f"Plan {number}") for number, (state, _) in enumerate(finished, 1)]
+    (folder / "plan.md").write_text("\n".join(pages), encoding="utf-8", newline="\n")
+    rows = [
+        {
+            "question": state["question"],
+            "steps": state["nodes"][state["best"]]["steps"],
+            "score": state["scores"][state["best"]]["search"],
+            "stop_reason": state["search_state"],
+            "codes": state["codes"],
+        }
+        for state, _ in finished
+    ]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "plans.jsonl").write_text(lines, encoding="utf-8", newline="\n")
+    return {"plan.md": len(pages), "plans.jsonl": len(rows)}
