@@ -41,7 +41,7 @@ def share(crews: int) -> dict[str, Any]:
     The slots of a crew change with the leases it is given; its requests and tokens per minute stay as they are here.
     """
     now = settings()
-    same = {name: getattr(now, name) for name in ("api_base", "timeout", "attempts", "max_wait")}
+    same = {name: getattr(now, name) for name in ("api_base", "timeout", "attempts", "max_wait", "unsafe_exec")}
     limits = {name: _divided(one, crews) for name, one in now.limits.items()}
     every = _divided(Limits(now.concurrency, now.rpm, now.tpm), crews)
     return {**same, **every, "limits": limits, "prices": {name: list(pair) for name, pair in now.prices.items()}}
