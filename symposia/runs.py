@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
 from symposia.divergence import first_divergence
-from symposia.execution import Execution, Listener, NoSaver, Opened, unexpected
+from symposia.execution import Execution, Listener, NoSaver, Opened, thread_of, unexpected
 from symposia.params import make_params, merged
 from symposia.registry import Loaded, load
 from symposia.state.errors import BadInput, Stopped, SymposiaError, UnknownName, shorten
@@ -158,7 +158,7 @@ async def prepare(
     loaded = load(method)
     loaded.compile(None, "prepare")
     params = make_params(loaded, given).model_dump(mode="json")
-    inputs = {"rows": _rows_to_prepare(loaded, _own_rows(loaded, rows, params))}
+    inputs = {"rows": _rows_to_prepare(loaded, rows, params)}
     if not rows:
         raise BadInput("there are no rows to prepare from", remedy="give a JSONL file with a question a line")
     run_id = "p" + digest_of([method, params, inputs]).hex()[:9]
@@ -183,30 +183,25 @@ async def prepare(
     }
 
 
-def _own_rows(loaded: Loaded, rows: Sequence[Mapping[str, Any]], params: dict[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """The rows as the method's own `prepare_rows` makes them, if its file has one.
+def _rows_to_prepare(loaded: Loaded, rows: Sequence[Mapping[str, Any]], params: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows with the fields that a method's `prepare` graph takes, its known answer as `answer` if the graph takes one.
 
-    Of the parameters only those in the file's `PREPARE_PARAMS` are kept, so that another search over the same repository is not another
-    index; the others get their defaults.
+    A method's file may make them itself (`prepare_rows`). Where it names the `PREPARE_PARAMS` that count here, the others get their
+    defaults, so that another search over the same repository is not another index.
     """
+    kept = getattr(loaded.module, "PREPARE_PARAMS", None)
+    if kept is not None:
+        params.update({name: value for name, value in loaded.params().model_dump(mode="json").items() if name not in kept})
     own = getattr(loaded.module, "prepare_rows", None)
-    if own is None:
-        return rows
-    defaults = loaded.params().model_dump(mode="json")
-    params.update({name: value for name, value in defaults.items() if name not in loaded.module.PREPARE_PARAMS})
-    made: Sequence[Mapping[str, Any]] = own(rows, params)
-    return made
-
-
-def _rows_to_prepare(loaded: Loaded, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with the fields that a method's `prepare` graph takes, its known answer as `answer` if the graph takes one."""
+    if own is not None:
+        return [sound_all(dict(row)) for row in own(rows, params)]
     (kind,) = get_args(get_type_hints(loaded.compile(None, "prepare").builder.input_schema)["rows"])
     known = set(get_type_hints(kind)) - {"messages", *REFERENCES}
     found = []
     for row in rows:
-        kept = {k: sound(v) for k, v in row.items() if k in known and isinstance(v, str)}
+        fields = {k: sound(v) for k, v in row.items() if k in known and isinstance(v, str)}
         reference = row_input(loaded, row)[1] if "answer" in get_type_hints(kind) else None
-        found.append(kept if reference is None else {**kept, "answer": sound_all(reference)})
+        found.append(fields if reference is None else {**fields, "answer": sound_all(reference)})
     return found
 
 
@@ -239,11 +234,7 @@ async def execute(
         alone: The run itself listens for `symposia cancel` and is on the disk at its end. A batch sets it off and does both for all of
             its runs; one that is cancelled then keeps its status, since it is only put aside.
     """
-    entries = await store.entries(record["run_id"])
-    entries = await _forget(store, record, entries)
-    run = Run(record["run_id"], store, entries, parent=await _parent(store, record, entries))
-    run.artefact = await _artefact(store, record)
-    run.reference = record["reference"]
+    run = await reopened(store, record)
     if on_open:
         on_open(run)
     if on_event:
@@ -251,7 +242,7 @@ async def execute(
     begun = time.monotonic()
     error: SymposiaError | None = None
     async with _saver(store, record) as saver, opened(run), _watched(store, run) if alone else contextlib.nullcontext():
-        await saver.adelete_thread(record["run_id"])
+        await saver.adelete_thread(thread_of(record["run_id"]))
         execution = Execution(record, run, saver, on_event=on_event)
         try:
             await execution.go()
@@ -272,6 +263,15 @@ async def execute(
     if on_event:
         on_event({"type": "end", "run_id": run.id, **{key: record[key] for key in ("status", "error", "cost_usd")}})
     return result
+
+
+async def reopened(store: Store, record: dict[str, Any]) -> Run:
+    """A run that is about to be executed, with what it has done already."""
+    entries = await _forget(store, record, await store.entries(record["run_id"]))
+    run = Run(record["run_id"], store, entries, parent=await _parent(store, record, entries))
+    run.artefact = await _artefact(store, record)
+    run.reference = record["reference"]
+    return run
 
 
 async def _forget(store: Store, record: dict[str, Any], entries: list[Entry]) -> list[Entry]:
@@ -317,7 +317,7 @@ async def resume(
     if answered:
         if not waiting or "ask" not in waiting:
             raise BadInput(f"run {record['run_id']} asks nobody anything", remedy="resume it without --answer")
-        await store.append(record["run_id"], _person(waiting["ask"], answer))
+        await store.append(record["run_id"], person(waiting["ask"], answer))
         record["waiting"] = None
     elif waiting and "ask" in waiting:
         question = {k: v for k, v in waiting["ask"].items() if k != "place"}
@@ -498,7 +498,7 @@ async def _watched(store: Store, run: Run) -> AsyncIterator[None]:
         await asyncio.gather(watcher, return_exceptions=True)
 
 
-def _person(asked: Mapping[str, Any], answer: Any) -> Entry:
+def person(asked: Mapping[str, Any], answer: Any) -> Entry:
     """A person's answer as a journal entry, at the place that waits for it."""
     question = {k: v for k, v in asked.items() if k != "place"}
     return Entry(asked["place"], request_digest("person", question, None), "person", question, {"value": answer}, Usage(role="person"))

@@ -2,11 +2,13 @@
 
 A toy is no language model. It knows a few dozen verbs and sentence forms, reads word problems of arithmetic written in them, and errs at
 rates that a setting names; nothing it does says how a language model would do. What it says it has worked out from the text of the prompt
-alone: it holds no problems and no answers, and a number changed in a problem changes what it computes.
+alone: it holds no problems and no answers, and a number changed in a problem changes what it computes. Code it changes by small edits, and
+runs in the sandbox.
 
 The names are `default`, which plays every role, and the presets `strong` and `weak`; settings follow as in `default?error=0.2&check=0.9`:
 `error` is the chance from 0 to 1 that a step goes wrong, `check` the chance from 0 to 1 that the check of a step is right, and `persuade`
-the chance from 0 to 1 that a debater gives way to another's answer that its own check confirms.
+the chance from 0 to 1 that a debater gives way to another's answer that its own check confirms. The name of a topic (`money`, `rates`,
+`ages`, `sharing`, `fractions`) sets `error` for problems of that topic.
 """
 
 import json
@@ -15,9 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
-from symposia.tools.toy import aggregation, debate, documents, fellowship, persuasion, plans, symbols
+from symposia.tools.toy import aggregation, code, debate, documents, experts, fellowship, persuasion, plans, symbols
 from symposia.tools.toy.prompts import read_prompt
 from symposia.tools.toy.roles import PLAY, Skill
 
@@ -40,9 +42,11 @@ def skill_of(model: str) -> Skill:
     skill = PRESETS[name]
     for setting in query.split("&") if query else []:
         key, _, text = setting.partition("=")
-        if key not in SETTINGS:
-            raise ValueError(f"a toy model has no setting {key[:60]!r}; there are {', '.join(SETTINGS)}")
-        skill = replace(skill, **{key: _rate(key, text)})
+        if key not in (*SETTINGS, *experts.TOPICS):
+            raise ValueError(f"a toy model has no setting {key[:60]!r}; there are {', '.join((*SETTINGS, *experts.TOPICS))}")
+        rate = _rate(key, text)
+        changed: dict[str, Any] = {"topics": (*skill.topics, (key, rate))} if key in experts.TOPICS else {key: rate}
+        skill = replace(skill, **changed)
     return skill
 
 
@@ -57,13 +61,13 @@ def _rate(key: str, text: str) -> float:
 
 
 def reply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -> str:
-    """What a toy answers to a chat; with a seed, always the same for the same model and messages."""
-    skill = skill_of(model)
-    if seed is None:
-        rng = random.Random()
-    else:
-        spoken = json.dumps([model, seed, [[m["role"], m["content"]] for m in messages]])
-        rng = random.Random(int.from_bytes(sha256(spoken.encode()).digest()[:16], "big"))
+    """What a toy answers to a chat; with a seed, always the same for the same model and messages.
+
+    Chats about programs have to be awaited (`areply`), since the toy runs code.
+    """
+    skill, rng = experts.in_its_subject(skill_of(model), messages), _chance(model, messages, seed)
+    if (said := experts.play(messages, skill, rng)) is not None:
+        return said
     if (said := symbols.play(messages, skill, rng)) is not None:
         return said
     if (said := plans.play(messages, skill, rng)) is not None:
@@ -80,3 +84,18 @@ def reply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -
         return debate.PLAY[turn.part](turn, skill, rng)
     prompt = read_prompt(messages)
     return PLAY[prompt.role](prompt, skill, rng)
+
+
+async def areply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -> str:
+    """What a toy answers to any chat, those about programs included."""
+    if chat := code.about_program(messages):
+        return await code.play(chat, skill_of(model), _chance(model, messages, seed))
+    return reply(model, messages, seed)
+
+
+def _chance(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -> random.Random:
+    """The chance that a reply rests on; with a seed, always the same for the same model and messages."""
+    if seed is None:
+        return random.Random()
+    spoken = json.dumps([model, seed, [[m["role"], m["content"]] for m in messages]])
+    return random.Random(int.from_bytes(sha256(spoken.encode()).digest()[:16], "big"))

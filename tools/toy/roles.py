@@ -42,6 +42,8 @@ class Skill:
     error: float
     check: float
     persuade: float = 0.8
+    topics: tuple[tuple[str, float], ...] = ()
+    """The chance of a slip in problems of a topic, where it is another."""
 
 
 @dataclass(frozen=True)
