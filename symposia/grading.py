@@ -5,8 +5,12 @@
 | `auto` | it equals the reference as `tools.equality.same` decides: numbers within 0.01, letters, words, then symbolic algebra |
 | `exact` | it is the reference's text, outer blanks apart; case and inner blanks count, and 18.0 is written 18 |
 | `math` | as `auto`, between the final answers of both texts: the contents of the last box, or what follows "####" |
+| `code` | the program in it passes the tests that the reference holds (a text of Python or a list of them), run in the sandbox |
 | `letter` | it names the same option; "B", "(B)" and "(B) 5 cm" name B |
 | `judge` | a model that sees the question says so twice, with the two answers in both orders |
+
+Where the reference is Python with assertions, `auto` is `code`. The tests of a row are its fields `test` or `test_list`, with
+`test_imports` and `entry_point`, unless a reference is mapped. A program in an answer is its first fence, or the whole text.
 
 A run without an answer is wrong; one that failed or has no reference is not graded (None). The judge's calls are effects of a small run of
 their own, whose id comes from the graded run's and all that they depend on, with its entries in the same store: grading again, or after a
@@ -31,10 +35,12 @@ from symposia.state.journal import Run, opened
 from symposia.state.packing import digest_of, sound
 from symposia.state.store import Store
 from symposia.tools.answers import extract, last_box, letter
+from symposia.tools.checkers import holds_tests, read_tests
+from symposia.tools.programs import check, passed_all, read_code
 
 __all__ = ["GRADERS", "NO_CALLS", "Grade", "Params", "check_grader", "grade", "judge_params", "question_of"]
 
-GRADERS = ("auto", "exact", "math", "letter", "judge")
+GRADERS = ("auto", "exact", "math", "code", "letter", "judge")
 NO_CALLS: dict[str, Any] = {
     "calls": {"live": 0, "replayed": 0},
     "requests": 0,
@@ -51,7 +57,8 @@ class Grade:
     correct: bool | None
     """None: there is nothing to compare, or the judge's calls failed."""
     detail: dict[str, Any] | None = None
-    """Of a judge: `{grader, model, verdicts, replies, undecided, error, journal}`; `undecided` says why two verdicts do not count."""
+    """Of tests: `{grader, passed, total, first_failure}`; of a judge:
+    `{grader, model, verdicts, replies, undecided, error, journal}`; `undecided` says why two verdicts do not count."""
     spent: dict[str, Any] = field(default_factory=lambda: NO_CALLS)
     """`{calls: {live, replayed}, requests, usage: {prompt_tokens, completion_tokens}, cost_usd}`, in completions, HTTP requests and USD."""
 
@@ -87,8 +94,8 @@ def check_grader(grader: str, params: Params | None, references: Iterable[tuple[
         references: The place of each row and its known answer, None where there is none.
 
     Raises:
-        BadInput: No such grader, a judge without a model, no row with a reference, a reference that is no answer, or none from A to J for
-            the grader `letter`.
+        BadInput: No such grader, a judge without a model, no row with a reference, a reference that is no answer, none from A to J for the
+            grader `letter`, or one without tests for the grader `code`.
     """
     if grader not in GRADERS:
         raise UnknownName.of("grader", grader, GRADERS, remedy=f"there are {', '.join(GRADERS)}")
@@ -105,6 +112,9 @@ def check_grader(grader: str, params: Params | None, references: Iterable[tuple[
         if grader == "letter" and not any(_option(one) for one in answers):
             what = f"the reference {shorten(str(reference), 60)!r} names no option from A to J"
             raise BadInput(what, remedy="take another grader, such as --grader auto", place=place)
+        if grader == "code" and not holds_tests(reference):
+            what = f"the reference {shorten(str(reference), 60)!r} holds no Python with assertions"
+            raise BadInput(what, remedy="give rows a field test or test_list, or map one: --map reference=FIELD", place=place)
 
 
 async def grade(
@@ -135,6 +145,10 @@ async def grade(
     if line["status"] == "no_answer" or answer is None:
         return Grade(False)
     match grader:
+        case "code":
+            return await _run_tests(answer, reference)
+        case "auto" if holds_tests(reference):
+            return await _run_tests(answer, reference)
         case "auto":
             return Grade(await any_same(reference, answer))
         case "exact":
@@ -148,6 +162,14 @@ async def grade(
             known = " or ".join(_written(one) for one in known_answers(reference))
             return await _judge(store, {**line, "reference": known}, question, params or judge_params(None), on_open)
     raise UnknownName.of("grader", grader, GRADERS, remedy=f"there are {', '.join(GRADERS)}")
+
+
+async def _run_tests(answer: Any, reference: Any) -> Grade:
+    """Whether the program in an answer passes all tests; an answer that is none, a number or tests itself, is not graded."""
+    if not isinstance(answer, str) or "test_list" in read_tests(answer):
+        return Grade(None)
+    found = await check(read_code(str(answer)), read_tests(reference))
+    return Grade(passed_all(found), {"grader": "code", **found})
 
 
 def question_of(record: Mapping[str, Any]) -> str | None:

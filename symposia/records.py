@@ -15,6 +15,7 @@ from symposia.state.errors import BadInput, shorten
 from symposia.state.packing import text_of
 from symposia.state.place import node_of, step_of, steps_of
 from symposia.state.store import Entry, Step, Store
+from symposia.tools.checkers import holds_tests
 from symposia.tools.equality import same
 from symposia.why import why_next
 
@@ -118,6 +119,8 @@ async def is_correct(record: Mapping[str, Any]) -> bool | None:
     """Whether a run's answer is its reference; None when there is no reference or no end yet."""
     if record["reference"] is None or record["status"] in ("started", "paused", "stopped"):
         return None
+    if holds_tests(record["reference"]):  # a grader runs them and says so; looking at a run does not
+        return record.get("correct")
     answer = record.get("answer")
     return answer is not None and await any_same(record["reference"], answer)
 
@@ -214,7 +217,7 @@ async def _replayed_steps(seen: Look) -> list[dict[str, Any]]:
         ran = [] if moment.source == "update" else [n for n in moment.ran if not n.startswith("__")]
         why = await _why(seen.execution, moment, values)
         if moment.step > 0 or why:
-            wrote = _written(before, values)
+            wrote = written(before, values)
             found.append({"step": moment.step, "source": moment.source, "ran": ran, "next": moment.next, "wrote": wrote, "why": why})
         before = values
     return found
@@ -238,7 +241,7 @@ def _recorded_steps(seen: Look) -> list[dict[str, Any]]:
     return found
 
 
-def _written(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+def written(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """What a step changed: `append` with the new items of a list that grew, `set` with the whole value otherwise."""
     found = {}
     for key, value in after.items():

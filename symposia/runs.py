@@ -27,10 +27,13 @@ from symposia.state.journal import Parent, Run, opened
 from symposia.state.packing import digest_of, request_digest, sound, sound_all
 from symposia.state.store import Entry, Store, Usage
 from symposia.tools.answers import task_of
+from symposia.tools.checkers import row_tests
 
 REFERENCES = ("answer", "reference", "gold", "gold_answer")
 GRADED = ("batch", "correct", "grader", "grade")
 """What a batch adds to the record of a row."""
+HOSTED = ("thread", "legs")
+"""What a host adds: its thread, and how far each of its invocations counts steps ahead of the run (`symposia/hosting.py`)."""
 _CANCEL_POLL = 0.5
 
 
@@ -130,9 +133,12 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def row_input(loaded: Loaded, row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
-    """The input and the reference of a row of a data set: fields the method takes, and the first field that names a known answer."""
+    """The input and the reference of a row of a data set: fields the method takes, and the first field that names a known answer.
+
+    The tests of a row stand for the known answer of a task of programming.
+    """
     known = get_type_hints(loaded.method.input)
-    reference = next((row[name] for name in REFERENCES if name in row), None)
+    reference = next((row[name] for name in REFERENCES if name in row), row_tests(row))
     return {k: v for k, v in row.items() if k in known and k not in REFERENCES}, reference
 
 
@@ -267,9 +273,10 @@ async def execute(
 
 async def reopened(store: Store, record: dict[str, Any]) -> Run:
     """A run that is about to be executed, with what it has done already."""
+    artefact = await _artefact(store, record)
     entries = await _forget(store, record, await store.entries(record["run_id"]))
     run = Run(record["run_id"], store, entries, parent=await _parent(store, record, entries))
-    run.artefact = await _artefact(store, record)
+    run.artefact = artefact
     run.reference = record["reference"]
     return run
 
@@ -386,13 +393,17 @@ async def fork_record(
         "marks": [*marks, *([{"at": at, "values": edit}] if edit else [])],
         "parent": {"run": parent["run_id"], "at": at, "shifted": bool(edit)},
     }
-    for key in ("answer", "stop_reason", "error", "calls", "by_role", "requests", "usage", "cost_usd", "inherited", *GRADED):
+    for key in ("answer", "stop_reason", "error", "calls", "by_role", "requests", "usage", "cost_usd", "inherited", *GRADED, *HOSTED):
         record.pop(key, None)
     return record
 
 
-async def replay(store: Store, run_id: str, *, keep: bool = False) -> tuple[dict[str, Any], Execution]:
+async def replay(
+    store: Store, run_id: str, *, keep: bool = False, saver: BaseCheckpointSaver[Any] | None = None
+) -> tuple[dict[str, Any], Execution]:
     """Execute a run from its journal alone: no call is possible, and the state after every step is compared with the record.
+
+    With a `saver` of LangGraph's the run's checkpoints are written there.
 
     Returns:
         The object that `symposia replay --json` prints, and the execution, with all states when `keep` is set.
@@ -400,9 +411,9 @@ async def replay(store: Store, run_id: str, *, keep: bool = False) -> tuple[dict
     record = await store.run(run_id)
     run = Run(record["run_id"], None, await store.entries(record["run_id"]), await store.steps(record["run_id"]), strict=True)
     run.artefact = await _artefact(store, record)
-    saver: BaseCheckpointSaver[Any] = InMemorySaver() if record["marks"] else NoSaver()
+    own: BaseCheckpointSaver[Any] = InMemorySaver() if record["marks"] else NoSaver()
     async with opened(run):
-        execution = Execution({**record}, run, saver, keep=keep)
+        execution = Execution({**record}, run, saver or own, keep=keep)
         error = None
         try:
             await execution.go()

@@ -20,7 +20,7 @@ from symposia.state.store import Store
 
 KEPT = Path(__file__).parent / "snapshots"
 UPDATE = os.environ.get("SYMPOSIA_UPDATE_SNAPSHOTS") == "1"
-SMALL = {"k": 4, "max_rounds": 1, "node_budget": 3, "branching": 2, "scorer": "likert", "code_samples": 1}
+SMALL = {"k": 4, "n_tests": 2, "suite_retries": 0, "max_rounds": 1, "node_budget": 3, "branching": 2, "scorer": "likert", "code_samples": 1}
 PREPARING = {"describer", "embedder"}
 """Roles of what is prepared, which a run may never ask."""
 COMMAND = "SYMPOSIA_UPDATE_SNAPSHOTS=1 pytest tests/test_snapshots.py"
@@ -39,6 +39,11 @@ def reply(node: str, messages: list[dict[str, Any]]) -> str:
         return f"<thought>So says {place}.</thought><plan>{steps}</plan>"
     if "a line ```python" in prompt:
         return f"```python\nprint('{place}')\n```"
+    if "### Input" in prompt and "\nExpected: " not in prompt:
+        call = re.findall(r"one call of (\w+)", prompt)[0] + "(0)"
+        return f"Arguments: `{call}`\n\n### Output\nOutput:\n```\n'never'\n```"
+    if "\nCall: `" in prompt and "\nExpected: " not in prompt:
+        return "Output:\n```\n'never'\n```"
     if '"answer": "yes" or "no"' in prompt:
         return json.dumps({"reasoning": f"So says {place}.", "answer": "yes" if int(branch[0]) % 2 else "no"})
     if '"answer": 1}' in prompt:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from symposia.state.errors import SymposiaError
 from symposia.tools import compatible
 from symposia.tools.pool.plan import LOCAL
 from symposia.tools.settings import of_model, settings
@@ -96,6 +97,8 @@ def _toys(module: ModuleType) -> Any:
                 texts = [await toy.areply(options["model"], messages, None if seed is None else seed + i) for i in range(n)]
             except ValueError as error:
                 raise module.NotFoundError(str(error), model=options["model"], llm_provider="toy") from None
+            except SymposiaError as error:  # a toy that runs code needs the sandbox
+                raise module.BadRequestError(str(error), model=options["model"], llm_provider="toy") from None
             reply.choices = [
                 module.Choices(index=i, finish_reason="stop", message=module.Message(role="assistant", content=text))
                 for i, text in enumerate(texts)
