@@ -101,6 +101,8 @@ class Run:
         self.divergence: dict[str, Any] | None = None
         self.stop_reason: str | None = None
         self.artefact: dict[str, Any] | None = None
+        self.reference: Any = None
+        """The known answer, for an effect that measures what the run has made; nothing of it goes into a state or a prompt."""
         self.frames: dict[str, tuple[str, ...]] = {}
         self._entered: defaultdict[str, int] = defaultdict(int)
         self.on_effect: Callable[[Entry, bool], None] | None = None
@@ -176,6 +178,12 @@ class Run:
         """How many times the site of this place was visited before, which is its round; equal on every execution, also in a fork."""
         visits = self._visits[site(place)]
         return visits.setdefault(place, len(visits))
+
+    def went_through(self, entries: Iterable[Entry]) -> None:
+        """Count the visits of what was done before an execution that does not begin at the beginning."""
+        for entry in sorted(entries, key=lambda e: (steps_of(e.place), e.seq)):
+            if entry.salt is not None:
+                self.occurrence(entry.place)
 
     def find(self, place: str, key: bytes) -> tuple[Entry, bool] | None:
         """The recorded entry and whether it is the parent's."""
@@ -331,9 +339,26 @@ async def _perform(perform: Callable[[], Awaitable[Any]], place: str) -> tuple[d
 def _deliver(run: Run, entry: Entry, live: bool) -> Any:
     if run.on_effect:
         run.on_effect(entry, live)
+    _stream(entry, live)
     if "error" in entry.outcome:
         raise from_record(entry.outcome["error"])
     return entry.outcome["value"]
+
+
+def _stream(entry: Entry, live: bool) -> None:
+    """Tell of an effect in the `custom` stream of the graph around it; outside of one, and where nobody listens, nothing happens."""
+    runtime = ((var_child_runnable_config.get() or {}).get("configurable") or {}).get("__pregel_runtime")
+    if runtime is None:
+        return
+    used, value = entry.usage, entry.outcome.get("value")
+    choices = value.get("choices") if isinstance(value, dict) else None
+    runtime.stream_writer(
+        {
+            **{"name": used.role or entry.kind, "kind": entry.kind, "place": entry.place, "model": used.model, "live": live},
+            **{"prompt_tokens": used.prompt_tokens, "completion_tokens": used.completion_tokens, "ms": round(used.ms, 1)},
+            **{"cost_usd": used.usd, "error": entry.outcome.get("error"), "text": choices[0].get("text") if choices else None},
+        }
+    )
 
 
 async def now() -> float:

@@ -22,7 +22,20 @@ import ormsgpack
 
 from symposia.state.errors import StoreError, StoreVersion
 from symposia.state.sqlite import LOCK_WAIT, TOUCH, SqliteStore
-from symposia.state.store import ADD_BLOB, ADD_ENTRY, ADD_STEP, DROP_ENTRY, DROP_STEPS, PUT_RUN, VERSION, Entry, Step, Store, open_store
+from symposia.state.store import (
+    ADD_BLOB,
+    ADD_ENTRY,
+    ADD_STEP,
+    ADD_UPDATE,
+    DROP_ENTRY,
+    DROP_STEPS,
+    PUT_RUN,
+    VERSION,
+    Entry,
+    Step,
+    Store,
+    open_store,
+)
 
 CHUNK = 500
 """Writes carried out in one transaction: some milliseconds, in which others wait."""
@@ -36,6 +49,7 @@ _STATEMENTS = {
     "run": PUT_RUN,
     "drop_entry": DROP_ENTRY,
     "drop_steps": DROP_STEPS,
+    "update": ADD_UPDATE,
 }
 _KINDS = {sql: kind for kind, sql in _STATEMENTS.items()}
 _LOG = (
@@ -127,8 +141,12 @@ class WorkerStore(SqliteStore):
         if run_id in self._written:
             await self.write([])
             self._written.clear()
-            async with _Bare(self.url, self._lock_wait) as main:
-                await _merge(main, self.log, self._token)
+            await self._hand_in()
+
+    async def _hand_in(self) -> None:
+        """Have everything committed so far merged."""
+        async with _Bare(self.url, self._lock_wait) as main:
+            await _merge(main, self.log, self._token)
 
     def _execute(self, db: sqlite3.Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         if sql == TOUCH:

@@ -17,6 +17,7 @@ from symposia.state.packing import Blobs, pack, pack_shared, refs_of, unpack
 
 VERSION = 1
 _KNOWN_BLOBS = 20_000
+_PATIENCE = 1000  # attempts: of those who add at once to the same name on a server, one succeeds each time
 
 TABLES = (
     "CREATE TABLE IF NOT EXISTS symposia_format (version INTEGER NOT NULL)",
@@ -31,6 +32,7 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS artefacts (id TEXT PRIMARY KEY, method TEXT, record TEXT)",
     "CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, output TEXT, started DOUBLE PRECISION, record TEXT)",
     "CREATE TABLE IF NOT EXISTS merged (file TEXT PRIMARY KEY, seq BIGINT)",
+    "CREATE TABLE IF NOT EXISTS updates (name TEXT, version BIGINT, key TEXT, value TEXT, PRIMARY KEY (name, version), UNIQUE (name, key))",
 )
 
 _ENTRY_COLUMNS = (
@@ -47,6 +49,10 @@ ADD_STEP = (
 PUT_RUN = (
     "INSERT INTO runs (id, started, method, status, record) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT (id) DO UPDATE SET status = excluded.status, record = excluded.record"
+)
+ADD_UPDATE = (
+    "INSERT INTO updates (name, version, key, value) SELECT ?, coalesce(max(version), 0) + 1, ?, ? FROM updates WHERE name = ?"
+    " ON CONFLICT DO NOTHING"
 )
 DROP_ENTRY = "DELETE FROM entries WHERE run = ? AND seq = ?"
 DROP_STEPS = "DELETE FROM steps WHERE run = ?"
@@ -319,6 +325,38 @@ class Store(ABC):
             raise UnknownName.of("artefact", artefact_id, known, remedy="`symposia prepare METHOD DATA.jsonl` makes one")
         record: dict[str, Any] = json.loads(rows[0][0])
         return record
+
+    # -- what runs change together ------------------------------------------------------------------------------------------------------
+
+    async def add_update(self, name: str, key: str, value: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Add a change to what is kept under a name and shared by runs, such as a bandit: its version and what is recorded.
+
+        Versions of a name are 1, 2, 3 without a gap, in the order of the commits, so whoever sees one sees all before it. A key stands for
+        one change: adding it again, as an effect does that a crash cut off, changes nothing and gives what was recorded the first time.
+
+        Raises:
+            StoreError: Others kept adding first.
+        """
+        for _ in range(_PATIENCE):
+            await self.write([(ADD_UPDATE, [(name, key, json.dumps(value), name)])])
+            await self._hand_in()
+            rows = await self.read("SELECT version, value FROM updates WHERE name = ? AND key = ?", (name, key))
+            if rows:
+                return int(rows[0][0]), json.loads(rows[0][1])
+        raise StoreError(f"store {self.url}: {name} is changed by too many at once", remedy="start the run again, with fewer at once")
+
+    async def _hand_in(self) -> None:
+        """See to it that what has been committed can be read; here it can."""
+        return
+
+    async def updates(self, name: str, after: int = 0) -> list[tuple[int, dict[str, Any]]]:
+        """The changes to what is kept under a name, from a version on, in order."""
+        rows = await self.read("SELECT version, value FROM updates WHERE name = ? AND version > ? ORDER BY version", (name, after))
+        return [(int(version), json.loads(value)) for version, value in rows]
+
+    async def updated_names(self) -> list[str]:
+        """The names under which something is kept, sorted."""
+        return [row[0] for row in await self.read("SELECT DISTINCT name FROM updates ORDER BY name")]
 
     # -- batches ------------------------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from symposia.bandit import bandit
+from symposia.laser_command import laser_train
 from symposia.train import train
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ Values = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=JSON", h
 ApiBase = Annotated[str | None, typer.Option("--api-base", metavar="URL", help="OpenAI-compatible address of a bare model name")]
 Timeout = Annotated[float | None, typer.Option("--timeout", metavar="S", min=0.001, help="seconds until a request counts as lost")]
 Concurrency = Annotated[int | None, typer.Option("--concurrency", metavar="N", min=1, help="requests in flight per model at most")]
+UnsafeExec = Annotated[bool, typer.Option("--unsafe-exec", help="run generated code even where nothing holds it")]
 Seed = Annotated[int | None, typer.Option("--seed", metavar="N", help="makes repeatable what can be")]
 
 
@@ -200,6 +203,7 @@ def run(
     api_base: ApiBase = None,
     timeout: Timeout = None,
     concurrency: Concurrency = None,
+    unsafe_exec: UnsafeExec = False,
     store: StoreAddress = None,
     as_json: Json = False,
 ) -> int:
@@ -211,7 +215,7 @@ def run(
     from symposia.params import assignments
 
     loaded = registry.load(method)
-    config = command.configured(store, api_base, timeout, concurrency)
+    config = command.configured(store, api_base, timeout, concurrency, unsafe_exec=unsafe_exec or None)
     given = command.given(config, method, model, role, prompt, param, seed)
     extra = rows.input_values(loaded, assignments(inputs or [], "--input")) | ({"task": task} if task else {})
     asked = command.asked_rows(loaded, question, file, extra)
@@ -245,7 +249,7 @@ def batch(
     seed: Seed = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="the first N rows only")] = None,
     repeat: Annotated[int, typer.Option(metavar="N", min=1, help="run each row N times, with a seed each time with the next one")] = 1,
-    grader: Annotated[str | None, typer.Option(metavar="G", help="auto, exact, math, letter or judge; default auto")] = None,
+    grader: Annotated[str | None, typer.Option(metavar="G", help="auto, exact, math, code, letter or judge; default auto")] = None,
     judge_model: Annotated[str | None, typer.Option(metavar="M", help="the model of --grader judge")] = None,
     budget_usd: Annotated[
         float | None, typer.Option(metavar="X", min=0, help="what the batch may cost in all, earlier starts included")
@@ -266,6 +270,7 @@ def batch(
     concurrency: Concurrency = None,
     rpm: Annotated[int | None, typer.Option(metavar="N", min=1, help="requests per minute and model at most")] = None,
     tpm: Annotated[int | None, typer.Option(metavar="N", min=1, help="tokens per minute and model at most")] = None,
+    unsafe_exec: UnsafeExec = False,
     store: StoreAddress = None,
     as_json: Json = False,
 ) -> int:
@@ -282,7 +287,7 @@ def batch(
     loaded, forks = registry.load(method), origin is not None
     if forks:
         command.existing(store)
-    config = command.configured(store, api_base, timeout, concurrency, rpm=rpm, tpm=tpm)
+    config = command.configured(store, api_base, timeout, concurrency, rpm=rpm, tpm=tpm, unsafe_exec=unsafe_exec or None)
     if forks and seed is not None:
         raise BadInput("--seed with --from", remedy="a fork keeps its parents' seeds; -p seed=N changes them all")
     given = {} if forks else command.given(config, method, model, role, prompt, param, seed)
@@ -402,7 +407,7 @@ def cancel(run_id: RunId, store: StoreAddress = None, as_json: Json = False) -> 
 @app.command()
 def prepare(
     method: MethodName,
-    data: Annotated[Path, typer.Argument(metavar="DATA.jsonl", help="a row per line, with its question")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="a row per line, with its question; for mutagrep a repository's folder")],
     model: Model = None,
     role: Roles = None,
     prompt: Prompts = None,
@@ -423,18 +428,21 @@ def prepare(
     loaded = registry.load(method)
     config = command.configured(store, api_base, timeout, concurrency)
     given = command.given(config, method, model, role, prompt, param, seed)
-    objects = rows.read_jsonl(data)
-    rows.rows_of(loaded, objects, {})
-    asked = [row for _, row in objects]
+    asked = rows.folder_rows(loaded, str(data))
+    if not asked:
+        objects = rows.read_jsonl(data)
+        if not hasattr(loaded.module, "prepare_rows"):
+            rows.rows_of(loaded, objects, {})
+        asked = [row for _, row in objects]
     made, pressed = command.watched(config, lambda opened, hooks: runs.prepare(opened, method, asked, given, **hooks))
-    output.emit(made) if as_json else output.show_prepared(made)
+    output.emit({**made, "content": output.brief(made["content"])}) if as_json else output.show_prepared(made)
     return 130 if pressed else int(made["status"] not in command.FINE)
 
 
 @app.command("eval")
 def evaluate(
     outputs: Annotated[list[Path], typer.Argument(metavar="OUT [OTHER...]", help="what `symposia batch` wrote, .jsonl or .parquet")],
-    grader: Annotated[str | None, typer.Option(metavar="G", help="grade again: auto, exact, math, letter or judge")] = None,
+    grader: Annotated[str | None, typer.Option(metavar="G", help="grade again: auto, exact, math, code, letter or judge")] = None,
     judge_model: Annotated[str | None, typer.Option("--judge-model", metavar="M", help="LiteLLM name of the judge")] = None,
     plot: Annotated[list[Path] | None, typer.Option("--plot", metavar="FILE", help="accuracy against cost, .png or .svg")] = None,
     seed: Seed = None,
@@ -470,7 +478,8 @@ def demo(
     return run_demo(limit, seed, store, as_json)
 
 
-app.command()(train)  # its twenty options stand in a file of their own
+for _command in (train, laser_train, bandit):  # each with its options in a file of its own
+    app.command()(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

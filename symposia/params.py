@@ -26,10 +26,11 @@ def make_params(loaded: Loaded, given: Mapping[str, Any]) -> BaseParams:
     for role in params.roles:
         if role not in loaded.method.roles:
             raise UnknownName.of("role", role, loaded.method.roles, remedy=f"{loaded.method.name} has {', '.join(loaded.method.roles)}")
-    for models in (params.model, *params.roles.values()):
+    for role, models in (("", params.model), *params.roles.items()):
         for model in [models] if isinstance(models, str) else models:
-            _check_toy(model)
             pools.check(model)
+            if role != "embedder":
+                _check_toy(model)
     return params
 
 

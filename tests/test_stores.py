@@ -146,6 +146,19 @@ async def test_steps_runs_artefacts_and_words_to_stop(store):
     assert not await store.asked_to_stop("run")
 
 
+async def test_changes_under_a_name_are_numbered_without_a_gap_and_a_key_counts_once(store, store_url):
+    assert await store.updates("b") == [] == await store.updated_names()
+    assert await store.add_update("b", "k", {"a": [1, "ä\x00"]}) == (1, {"a": [1, "ä\x00"]})
+    assert await store.add_update("b", "k", {"a": 2}) == (1, {"a": [1, "ä\x00"]})
+    assert await store.add_update("other", "k", {}) == (1, {})
+    async with open_store(store_url) as second:
+        made = await asyncio.gather(*((store, second)[i % 2].add_update("b", f"{i // 2}", {"i": i // 2}) for i in range(40)))
+    assert sorted(version for version, _ in made) == sorted([*range(2, 22)] * 2)
+    assert all(made[i] == made[i + 1] for i in range(0, 40, 2))
+    assert await store.updates("b", after=1) == sorted(made[::2])
+    assert await store.updated_names() == ["b", "other"]
+
+
 async def test_a_store_may_be_opened_again_and_again_and_at_once(store_url):
     async def use(i: int) -> None:
         async with open_store(store_url) as one:
