@@ -43,7 +43,7 @@ METHOD = Method(
     calls="k + 1",
 )
 
-WRITER = "aggregate"
+ANSWER_NODE = "aggregate"
 """The node whose reply is the answer word for word, so that a chat can show it while it is written."""
 
 _PAPER = Sampling(temperature=0.7, max_tokens=2048)

@@ -439,6 +439,38 @@ def prepare(
     return 130 if pressed else int(made["status"] not in command.FINE)
 
 
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="where to listen; beyond this machine only with a key")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535)] = 8700,
+    key: Annotated[list[str] | None, typer.Option(metavar="KEY", help="that clients must send; better in SYMPOSIA_SERVE_KEY")] = None,
+    cors: Annotated[list[str] | None, typer.Option(metavar="ORIGIN", help="an origin whose pages may ask; * for any")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="a host name the server is known by")] = None,
+    allow_model: Annotated[list[str] | None, typer.Option(metavar="PATTERN", help="models that a name may choose; default any")] = None,
+    max_runs: Annotated[int, typer.Option(metavar="N", min=1, help="runs at once; more are refused")] = 256,
+    max_calls: Annotated[int, typer.Option(metavar="N", min=1, help="calls that a run may need")] = 2000,
+    max_body: Annotated[float, typer.Option(metavar="MB", min=0.001, help="largest body of a request")] = 10,
+    model: Model = None,
+    api_base: ApiBase = None,
+    timeout: Timeout = None,
+    concurrency: Concurrency = None,
+    unsafe_exec: UnsafeExec = False,
+    store: StoreAddress = None,
+) -> int:
+    """Serve the methods to any client of OpenAI's interface.
+
+    A model's name is METHOD[@MODEL][?PARAM=VALUE&...], or a preset of symposia.toml; a run's steps are its reasoning.
+    """
+    from symposia import command
+    from symposia.serve.command import serve as start
+
+    config = command.configured(store, api_base, timeout, concurrency, unsafe_exec=unsafe_exec or None)
+    config.model = model or config.model
+    limits: dict[str, Any] = {"most_runs": max_runs, "most_calls": max_calls, "most_megabytes": max_body}
+    names: dict[str, Any] = {"keys": key or (), "hosts": allow_host or (), "origins": cors or (), "models": allow_model or ()}
+    return start(config, host=host, port=port, **names, **limits)
+
+
 @app.command("eval")
 def evaluate(
     outputs: Annotated[list[Path], typer.Argument(metavar="OUT [OTHER...]", help="what `symposia batch` wrote, .jsonl or .parquet")],

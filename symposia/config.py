@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ STORE = ".symposia/store.db"
 _NUMBERS = {"timeout": float, "attempts": int, "max_wait": float, "concurrency": int, "rpm": float, "tpm": float}
 _LIMITS = ("concurrency", "rpm", "tpm")
 _PRICES = ("input", "output")
-_KNOWN = ("model", "store", "api_base", *_NUMBERS, "roles", "prompts", "params", "limits", "prices", "pool")
+_KNOWN = ("model", "store", "api_base", *_NUMBERS, "roles", "prompts", "params", "limits", "prices", "pool", "presets")
 
 
 @dataclass
@@ -28,6 +29,8 @@ class Config:
     prompts: dict[str, str] = field(default_factory=dict)
     params: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Parameters by method, from `[params.METHOD]`."""
+    presets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What `symposia serve` offers beside the methods: a method with its model and parameters under a name, from `[presets.NAME]`."""
     process: dict[str, Any] = field(default_factory=dict)
     """Changes to `symposia.tools.settings`."""
 
@@ -56,6 +59,7 @@ def load_config(path: Path = Path("symposia.toml")) -> Config:
         roles=dict(found.get("roles", {})),
         prompts={role: prompt_text(value, path.parent) for role, value in found.get("prompts", {}).items()},
         params=dict(found.get("params", {})),
+        presets=_presets(path, found),
         process=process,
     )
 
@@ -115,6 +119,22 @@ def _prices(path: Path, found: dict[str, Any]) -> dict[str, tuple[float, float]]
                 given = f"is {table[name]}, below 0" if name in table else "is missing"
                 raise BadInput(f"{path}: prices.{model!r}.{name} {given}", remedy=f"such as {example}")
     return {model: (float(table["input"]), float(table["output"])) for model, table in tables.items()}
+
+
+def _presets(path: Path, found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """`[presets.NAME]`: a method, and what its runs are given."""
+    example = '[presets.quick] with method = "self_consistency", model = "gpt-4o-mini", k = 8'
+    tables = found.get("presets", {})
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise BadInput(f"{path}: presets is no table of tables", remedy=f"such as {example}")
+    for name, table in tables.items():
+        if not re.fullmatch(r"[\w.-]{1,100}", name, re.ASCII):
+            raise BadInput(f"{path}: presets.{name!r}: a name is of letters, digits, '_', '-' and '.'", remedy=f"such as {example}")
+        if not isinstance(table.get("method"), str):
+            raise BadInput(f"{path}: presets.{name} names no method", remedy=f"such as {example}")
+        if isinstance(prompts := table.get("prompts"), dict):
+            table["prompts"] = {role: prompt_text(str(text), path.parent) for role, text in prompts.items()}
+    return tables
 
 
 def _tables(path: Path, found: dict[str, Any], section: str, known: tuple[str, ...], example: str) -> dict[str, dict[str, Any]]:

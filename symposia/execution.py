@@ -4,7 +4,9 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
+from langchain_core.messages import BaseMessage, convert_to_messages, messages_from_dict
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -16,8 +18,8 @@ from symposia.state.journal import Run
 from symposia.state.store import Entry
 
 Event = dict[str, Any]
-"""`run`: method, row; `step`: step, ran, next; `node`: node; `effect`: kind, role, entry, live; `end`: status, error, cost_usd. Each has
-`run_id` and `type`."""
+"""`run`: method, row; `step`: step, ran, next, values; `node`: node; `effect`: kind, role, entry, live; `end`: status, error, cost_usd.
+Each has `run_id` and `type`."""
 Listener = Callable[[Event], None]
 Opened = Callable[[Run], None]
 """Is given the open run before its first effect, for whoever may have to stop it."""
@@ -52,6 +54,11 @@ class NoSaver(BaseCheckpointSaver[str]):
         """There is nothing to delete."""
 
 
+def thread_of(run_id: str) -> str:
+    """The id of the LangGraph thread that holds a run's checkpoints: a UUID, since LangGraph's server takes no other."""
+    return str(uuid5(NAMESPACE_OID, f"symposia:{run_id}"))
+
+
 class Execution:
     """One pass over a run's graph with its journal open."""
 
@@ -75,7 +82,11 @@ class Execution:
         self.last: Moment | None = None
         self._keep = keep
         self._listen = on_event
-        self._config: RunnableConfig = {"configurable": {"thread_id": record["run_id"]}, "recursion_limit": 10_000}
+        self._config: RunnableConfig = {
+            "configurable": {"thread_id": thread_of(record["run_id"])},
+            "metadata": {"symposia_run": record["run_id"]},
+            "recursion_limit": 10_000,
+        }
         self._durability = "exit" if isinstance(saver, NoSaver) else "async"
 
     async def go(self) -> None:
@@ -90,8 +101,8 @@ class Execution:
                 pending = None
                 if self.last is before or self.last is None or not self.last.next:
                     raise BadInput(f"the run ends before step {mark['at']}", remedy="`symposia show RUN` lists its steps")
-            if mark["values"]:
-                await self._edit(mark["values"])
+            if mark["values"] or mark.get("as_node"):
+                await self._edit(mark["values"], mark.get("as_node"))
         await self._stream(pending, self.record["pause_before"])
         if self.last is not None and self.last.next and self.waiting is None:
             self.waiting = {"step": self.last.step, "next": self.last.next}
@@ -140,7 +151,7 @@ class Execution:
                 return
             self.last = moment
             self.values = chunk["values"]
-            self._emit({"type": "step", "step": moment.step, "ran": ran, "next": names})
+            self._emit({"type": "step", "step": moment.step, "ran": ran, "next": names, "values": chunk["values"]})
         if self._keep:
             self.moments.append(moment)
 
@@ -151,11 +162,11 @@ class Execution:
         now = self.run.steps["", step]
         self.run.diverge(step, f"{step}.{ran[0] if ran else '__start__'}", expected, {"next": names, "digest": now.digest.hex()})
 
-    async def _edit(self, values: Mapping[str, Any]) -> None:
-        """Set state as if the nodes of the last step had written it; several of them are named, or LangGraph calls it ambiguous."""
+    async def _edit(self, values: Mapping[str, Any], as_node: str | None = None) -> None:
+        """Set state as if the nodes of the last step had written it, or one that is named; LangGraph calls several ambiguous."""
         ran = sorted(set(self.last.ran)) if self.last else []
-        if len(ran) < 2:
-            await self.graph.aupdate_state(self._config, self._writes(values))
+        if as_node or len(ran) < 2:
+            await self.graph.aupdate_state(self._config, self._writes(values), as_node=as_node)
             return
         updates = [StateUpdate(self._writes(values) if node == ran[0] else {}, node) for node in ran]
         await self.graph.abulk_update_state(self._config, [updates])
@@ -163,6 +174,7 @@ class Execution:
     def _writes(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """An edit sets keys, also those whose reducer would append."""
         channels = self.graph.channels
+        values = {k: _messages(v) if k == "messages" else v for k, v in values.items()}
         return {k: Overwrite(v) if isinstance(channels.get(k), (DeltaChannel, BinaryOperatorAggregate)) else v for k, v in values.items()}
 
     def _effect(self, entry: Entry, live: bool) -> None:
@@ -171,6 +183,12 @@ class Execution:
     def _emit(self, event: Event) -> None:
         if self._listen:
             self._listen({"run_id": self.record["run_id"], **event})
+
+
+def _messages(records: Sequence[dict[str, Any]]) -> list[BaseMessage]:
+    """Chat messages from the form in which records hold them, or from `{"role", "content"}`."""
+    kept = all("data" in record for record in records)
+    return messages_from_dict(records) if kept else convert_to_messages(list(records))
 
 
 def unexpected(failure: Exception, execution: Execution) -> SymposiaError:

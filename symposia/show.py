@@ -277,6 +277,11 @@ def _said(step: Record) -> Text:
     return Text("\n").join(lines)
 
 
+def went(why: Record) -> str:
+    """Where a router went and what it had read: `refine: read is_hard=True, round=0`."""
+    return f"{_goto(why)}{_read(why)}"
+
+
 def _goto(why: Record) -> str:
     return _times(why["goto"]) or "?"
 

@@ -91,6 +91,7 @@ class Behaviour:
     faults: dict[str, float] | list[str] = field(default_factory=list)
     fault_path: str = ""  # only requests whose path holds this
     hold: bool = False  # every 200 waits for `/_release`
+    hold_last: bool = False  # of every stream the last piece of text waits for `/_release`
     kill: Json | None = None  # {"pid": p, "answered": n}: SIGKILL p when the n-th 200 is sent, before p can read it
     record_bodies: bool = False
     scores: tuple[tuple[str, float], ...] = ()  # (text, score in 0..1), the first found; else a hash of the text
@@ -636,13 +637,17 @@ class Exchange:
         if delay:
             await asyncio.sleep(delay)
         if self.kind == "hold" or self.behaviour.hold:
-            gate = asyncio.Event()
-            self.server._held.append(gate)
-            try:
-                await gate.wait()
-            finally:
-                if gate in self.server._held:  # the client went away first
-                    self.server._held.remove(gate)
+            await self._held()
+
+    async def _held(self) -> None:
+        """Wait for `/_release`."""
+        gate = asyncio.Event()
+        self.server._held.append(gate)
+        try:
+            await gate.wait()
+        finally:
+            if gate in self.server._held:  # the client went away first
+                self.server._held.remove(gate)
 
     async def send(self, payload: Json, status: int = 200) -> None:
         """A JSON reply, whole, malformed or cut off in the middle."""
@@ -656,10 +661,14 @@ class Exchange:
         """Server-sent events; a cut or malformed one comes after the first two."""
         self.response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
         await self.response.prepare(self.request)
-        for number, event in enumerate(events):
+        listed = list(events)
+        last = max((i for i, event in enumerate(listed) if event["choices"] and event["choices"][0]["delta"].get("content")), default=-1)
+        for number, event in enumerate(listed):
             if number == 2 and self.kind == "cut":
                 self._abort()
                 return
+            if number == last and self.behaviour.hold_last:
+                await self._held()
             line = json.dumps(event)
             broken = number == 2 and self.kind == "malformed"
             await self.response.write(f"data: {line[: len(line) // 2] if broken else line}\n\n".encode())

@@ -5,12 +5,14 @@ bare model name at `--api-base` goes this way, `hosted_vllm/NAME` and `openai/NA
 """
 
 import json
+from collections.abc import AsyncIterator
 from types import ModuleType
 from typing import Any
 
-from aiohttp import ClientError, ClientTimeout
+from aiohttp import ClientError, ClientResponse, ClientTimeout
 
 from symposia.tools.http import http
+from symposia.tools.tokens import WRITING, Telling
 
 NAME = "compatible"
 
@@ -47,15 +49,19 @@ def provider(module: ModuleType) -> Any:
 
 
 async def _post(options: dict[str, Any]) -> dict[str, Any]:
-    """One request; the parsed reply."""
+    """One request; the parsed reply. One that somebody listens to is asked for as a stream, and told while it comes."""
+    telling = WRITING.get()
     sampling = {k: v for k, v in (options.get("optional_params") or {}).items() if k != "max_retries"}
     body = {"model": options["model"], "messages": options["messages"], **sampling.pop("extra_body", {}), **sampling}
+    body |= {"stream": True, "stream_options": {"include_usage": True}} if telling else {}
     headers = {"Authorization": f"Bearer {options['api_key']}"} if options.get("api_key") else {}
     address = f"{options['api_base'].rstrip('/')}/chat/completions"
     session = await http()
     timeout = ClientTimeout(total=float(options.get("timeout") or 600.0))
     try:
         async with session.post(address, json=body, headers=headers, timeout=timeout, allow_redirects=False) as response:
+            if telling and response.status == 200 and response.content_type == "text/event-stream":
+                return await _gathered(response, telling)
             raw = await response.read()
     except TimeoutError:
         raise
@@ -71,6 +77,46 @@ async def _post(options: dict[str, Any]) -> dict[str, Any]:
         begin = raw[:80].decode("utf-8", "replace")
         raise HttpFailure(200, f"{type(error).__name__}: {error}; it begins with '{begin}'") from error
     return reply
+
+
+async def _gathered(response: ClientResponse, telling: Telling) -> dict[str, Any]:
+    """The reply of a stream as if it had come in one piece."""
+    text, refusal, finish, usage = "", "", None, None
+    async for event in _events(response):
+        try:
+            if event.get("error"):
+                raise HttpFailure(500, str(event["error"].get("message") or event["error"]))
+            usage = event.get("usage") or usage
+            for choice in event["choices"][:1]:
+                delta = choice.get("delta") or {}
+                text += delta.get("content") or ""
+                refusal += delta.get("refusal") or ""
+                finish = choice.get("finish_reason") or finish
+        except (TypeError, KeyError, AttributeError) as error:
+            raise HttpFailure(200, f"{type(error).__name__}: {error}") from error
+        telling.upto(text)
+    if finish is None:
+        raise HttpFailure(503, f"the stream broke off after {len(text)} characters")
+    message = {"content": text, "refusal": refusal or None}
+    return {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+
+
+async def _events(response: ClientResponse) -> AsyncIterator[dict[str, Any]]:
+    """The objects of a stream of server-sent events, until `[DONE]` or its end."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            data = line.strip().removeprefix(b"data:").strip()
+            if not line.startswith(b"data:") or not data:
+                continue
+            if data == b"[DONE]":
+                return
+            try:
+                event = json.loads(data)
+            except (ValueError, RecursionError) as error:
+                raise HttpFailure(200, f"an event of the stream is no JSON: {error}") from error
+            yield event
 
 
 def _filled(module: ModuleType, response: Any, reply: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ The only place that calls LiteLLM, whose own retries wait for nothing and hide t
 """
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from symposia.tools.pool.residence import house
 from symposia.tools.providers import litellm, loaded, price, route, takes_schema, unheard
 from symposia.tools.retry import retrying
 from symposia.tools.settings import settings
+from symposia.tools.tokens import Telling, telling, writing
 
 Message = dict[str, Any]
 
@@ -76,7 +78,8 @@ async def _send(role: str, request: dict[str, Any], seed: int | None, slots: Lim
     body["messages"] = [{**m, "content": text_of(m["content"])} for m in request["messages"]]
     options = {**body, **routed, **({"seed": seed} if seed is not None else {}), "timeout": settings().timeout}
     tokens = slots.rates.estimate(body["messages"], body.get("n", 1), body.get("max_tokens")) if slots.rates else 0.0
-    reply = await retrying(lambda: _once(options), usage, slots, tokens=tokens)
+    tell = telling() if body.get("n", 1) == 1 else None
+    reply = await retrying(lambda: _once(options, tell), usage, slots, tokens=tokens)
     _account(usage, reply, price(routed["model"]))
     if slots.rates:
         slots.rates.used(tokens, usage.prompt_tokens, usage.completion_tokens, usage.calls)
@@ -85,18 +88,41 @@ async def _send(role: str, request: dict[str, Any], seed: int | None, slots: Lim
     return Outcome({"choices": [_choice(c) for c in reply.choices if not _empty(c)]}, usage)
 
 
-async def _once(options: dict[str, Any]) -> Any:
+async def _once(options: dict[str, Any], tell: Telling | None) -> Any:
     """One request; every failure becomes a `ModelError`."""
     async with house(options["model"]) as here:
         options = {**options, **here}
+        streams = tell is not None and not _in_process(options["model"])
         try:
-            with unheard():
-                reply = await litellm().acompletion(**options, num_retries=0, max_retries=0)
+            with unheard(), writing(tell):
+                asked = {**options, **({"stream": True, "stream_options": {"include_usage": True}} if streams else {})}
+                reply = await litellm().acompletion(**asked, num_retries=0, max_retries=0)
+                if streams and tell is not None:
+                    reply = await _gathered(reply, tell)
         except Exception as error:
             raise named(failure_behind(error), options, "completion") from error
     if not getattr(reply, "choices", None) or all(_empty(c) for c in reply.choices):
         raise MalformedReply(f"{options['model']} answered without any text", remedy="look at the endpoint's own log")
     return reply
+
+
+def _in_process(model: str) -> bool:
+    """Whether a provider of this process answers: ours to compatible servers streams by itself, others, such as the toys, not at all."""
+    return any(model.startswith(f"{each['provider']}/") for each in litellm().custom_provider_map)
+
+
+async def _gathered(stream: Any, tell: Telling) -> Any:
+    """The reply of a stream, each piece told as it comes."""
+    text, refusal, finish, usage = "", "", None, None
+    async for chunk in stream:
+        usage = getattr(chunk, "usage", None) or usage
+        for choice in chunk.choices[:1]:
+            text += choice.delta.content or ""
+            refusal += getattr(choice.delta, "refusal", None) or ""
+            finish = choice.finish_reason or finish
+            tell.upto(text)
+    message = SimpleNamespace(content=text, refusal=refusal or None)
+    return SimpleNamespace(choices=[SimpleNamespace(message=message, finish_reason=finish)], usage=usage)
 
 
 def _empty(choice: Any) -> bool:
