@@ -4,6 +4,7 @@ The repository is the index that the run's artefact holds, or the files that cam
 of their symbols: without a call but for the embedder's.
 """
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -102,7 +103,7 @@ async def index(state: Received) -> dict[str, Any]:
     if state["artefact"]:
         return {}
     params = state["params"]
-    mined = _mined(state["files"], {name: params[name] for name in ("core_files", "leave_out", "languages")})
+    mined = await asyncio.to_thread(_mined, state["files"], {name: params[name] for name in ("core_files", "leave_out", "languages")})
     if not 0 < len(mined.symbols) <= MOST_SYMBOLS:
         reasons = "; ".join(f"{each['filepath']}: {each['reason']}" for each in mined.skipped[:3])
         found = f"the files hold {len(mined.symbols)} symbols, 1 to {MOST_SYMBOLS} can be indexed in a run"

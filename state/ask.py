@@ -22,6 +22,6 @@ async def ask_person(question: dict[str, Any]) -> Any:
         return interrupt({"place": place, **question})
 
     run = current()
-    if run.strict and run.find(place, request_digest("person", question, None)) is None:
-        await asked()  # the replay of a run that waits for its answer waits as well
+    if (run.strict or run.stop_reason) and run.find(place, request_digest("person", question, None)) is None:
+        await asked()  # the replay of a run that waits for its answer waits as well, and so does a run that takes no new work
     return await effect("person", question, asked)

@@ -1,12 +1,13 @@
 """`StateGraph` whose compiled graph journals: the one hook that methods, subgraphs, `langgraph dev` and plain `ainvoke` go through.
 
-A run is opened outside (`symposia.runs`); a graph invoked without one opens a run in memory, so that effects always have a journal. A
-graph called from a node of another one enters its frame, so that two calls of one subgraph never share a place.
+A run is opened outside (`symposia.runs`); a graph invoked without one is asked for one where a host keeps runs (`symposia.hosting`), and
+else opens one in memory, so that effects always have a journal. A graph called from a node of another one enters its frame, so that two
+calls of one subgraph never share a place.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any, ClassVar, Protocol, cast
 
 from langchain_core.messages import convert_to_messages
 from langchain_core.runnables.config import var_child_runnable_config
@@ -17,29 +18,45 @@ from langgraph.typing import ContextT, InputT, OutputT, StateT
 
 from symposia.state.journal import RUN, Run
 from symposia.state.packing import sound
-from symposia.state.place import frames_of, inside
+from symposia.state.place import SHIFT, Shift, frames_of, inside
 
 GROWING: ContextVar[tuple[str, ...]] = ContextVar("symposia_growing", default=())
 """Keys of the lists that only grow, of the graph whose node runs: what a new question on an old thread has to empty."""
 
 
+class Hosted(Protocol):
+    """What a host that keeps runs gives for an invocation of a graph: the open run, and the config to go on with."""
+
+    run: Run
+    shift: Shift
+    config: Any
+
+    async def end(self) -> None:
+        """The invocation is over, however it ended."""
+
+
 class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
     """A compiled graph that keeps its place in the run; `ainvoke`, `abatch` and `astream_events` go through `astream`."""
+
+    host: ClassVar[Callable[..., Awaitable[Hosted | None]] | None] = None
+    """Is asked for a run with the graph, its input, its config and its options, when nobody has opened one."""
 
     async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:
         """As LangGraph's, with the run and the frame set while the graph's own code runs, and never in the consumer's."""
         if options.get("context") is None and self.context_schema is not None and not _inherits(config, self.context_schema):
             options["context"] = {}
-        opened = RUN.get()
-        run = opened or Run("memory")
+        opened, input = RUN.get(), self._asked(input)
         frames = frames_of(config, foreign=opened is None)
+        hosted = await self.host(self, input, config, options) if self.host and opened is None and not frames else None
+        config = hosted.config if hosted else config
+        run = opened or (hosted.run if hosted else Run("memory"))
         if frames:
             run.enter(_namespace(config), frames)
         growing = tuple(k for k, c in self.channels.items() if isinstance(c, DeltaChannel) and c.typ is list)
-        stream = super().astream(self._asked(input), config, **options)
+        stream = super().astream(input, config, **options)
         try:
             while True:
-                tokens = RUN.set(run), GROWING.set(growing)
+                tokens = RUN.set(run), GROWING.set(growing), SHIFT.set(hosted.shift if hosted else None)
                 try:
                     with inside(frames):
                         chunk = await anext(stream)
@@ -48,9 +65,19 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
                 finally:
                     RUN.reset(tokens[0])
                     GROWING.reset(tokens[1])
+                    SHIFT.reset(tokens[2])
                 yield chunk
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
+            if hosted:
+                await hosted.end()
+
+    async def abulk_update_state(self, config: Any, supersteps: Sequence[Sequence[Any]]) -> Any:
+        """As LangGraph's, with the node that an edit stands for in its checkpoint, so that the edit can be done again."""
+        nodes = [update.as_node for update in supersteps[-1]] if supersteps else []
+        named = {"symposia_as_node": nodes[0]} if len(nodes) == 1 and nodes[0] else {}
+        config = {**config, "metadata": {**(config.get("metadata") or {}), **named}}
+        return await super().abulk_update_state(config, supersteps)
 
     def _asked(self, input: Any) -> Any:
         """A chat as input asks the question of its last message, also on a thread whose state still holds an earlier question."""

@@ -16,6 +16,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -29,6 +30,16 @@ BRANCH: ContextVar[str] = ContextVar("symposia_branch", default="")
 COUNT: ContextVar[tuple[str, int]] = ContextVar("symposia_count", default=("", 0))
 CALLS: ContextVar[tuple[str, int]] = ContextVar("symposia_calls", default=("", 0))
 FANS: ContextVar[tuple[str, int]] = ContextVar("symposia_fans", default=("", 0))
+
+
+@dataclass
+class Shift:
+    """By how much LangGraph counts the steps of a thread ahead of those of the run: a thread may have been through other runs."""
+
+    by: int = 0
+
+
+SHIFT: ContextVar[Shift | None] = ContextVar("symposia_shift", default=None)
 
 _STEP = re.compile(r"(^|/)\d+\.")
 
@@ -130,7 +141,9 @@ def _task_place(config: Mapping[str, Any]) -> str | None:
     runtime = config.get("configurable", {}).get("__pregel_runtime")
     info = getattr(runtime, "execution_info", None)
     attempt = (getattr(info, "node_attempt", 1) or 1) - 1
-    return f"{meta['langgraph_step']}.{meta['langgraph_node']}{send}" + (f"~{attempt}" if attempt else "")
+    shift = None if FRAMES.get() else SHIFT.get()
+    step = meta["langgraph_step"] - (shift.by if shift else 0)
+    return f"{step}.{meta['langgraph_node']}{send}" + (f"~{attempt}" if attempt else "")
 
 
 def step_of(place: str) -> int:

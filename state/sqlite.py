@@ -39,7 +39,7 @@ class SqliteStore(Store):
         try:
             if self.url != ":memory:":
                 Path(self.url).parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.url, timeout=0, isolation_level=None)
+            self._db = self._connect()
             await self._set_up()
             await self.prepare()
             await self._gather()
@@ -49,6 +49,9 @@ class SqliteStore(Store):
         except BaseException:
             self._disconnect()
             raise
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.url, timeout=0, isolation_level=None)
 
     async def _set_up(self) -> None:
         """Switch to WAL."""

@@ -11,10 +11,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from symposia.api import abatch, afork, areplay, aresume, arun, batch, fork, graph, methods, replay, resume, run
+    from symposia.chat_model import ChatModel
     from symposia.runs import Result
     from symposia.state.errors import SymposiaError
 
 _HOMES = {
+    "ChatModel": "symposia.chat_model",
     "Result": "symposia.runs",
     "SymposiaError": "symposia.state.errors",
     **dict.fromkeys(
@@ -23,6 +25,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ChatModel",
     "Result",
     "SymposiaError",
     "abatch",

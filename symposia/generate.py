@@ -18,11 +18,13 @@ END = "<!-- methods:end -->"
 
 
 def langgraph_config() -> dict[str, Any]:
-    """What `langgraph.json` says: every method by its module. The server brings its own checkpointer."""
+    """What `langgraph.json` says: every method by its module, and that runs are kept in our store."""
     return {
         "python_version": "3.11",
         "dependencies": ["."],
         "graphs": {name: f"symposia.graphs.{name}:graph" for name in registry.names()},
+        "checkpointer": {"path": "symposia.hosting.checkpointer"},
+        "http": {"app": "symposia.studio:app"},
     }
 
 

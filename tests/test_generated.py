@@ -1,6 +1,7 @@
 """Generated files say what the methods say, and the generator tells a stale file from a fresh one."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,12 @@ def test_the_repository_is_fresh() -> None:
     assert generate.stale() == [], "run `make generate`"
 
 
-def test_langgraph_json_exports_every_method_and_no_checkpointer() -> None:
+def test_langgraph_json_exports_every_method_and_keeps_runs_in_our_store() -> None:
     config = json.loads((generate.ROOT / "langgraph.json").read_text(encoding="utf-8"))
     assert config["graphs"] == {name: f"symposia.graphs.{name}:graph" for name in registry.names()}
-    assert set(config) == {"python_version", "dependencies", "graphs"}
+    assert set(config) == {"python_version", "dependencies", "graphs", "checkpointer", "http"}
+    named = config["checkpointer"]["path"].rpartition("."), config["http"]["app"].rpartition(":")
+    assert all(callable(getattr(import_module(module), name)) for module, _, name in named)
 
 
 def test_a_row_says_what_the_metadata_says(checkout: Path) -> None:

@@ -10,11 +10,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START
 from langgraph.graph import StateGraph as LangGraphStateGraph
 from langgraph.runtime import Runtime
+from langgraph.types import Command
 from typing_extensions import TypedDict
 
 import symposia
 from symposia import runs
 from symposia.graphs import magicore
+from symposia.state.ask import ask_person
 from symposia.state.base import BaseParams
 from symposia.state.errors import PlaceError
 from symposia.state.graph import JournaledGraph, StateGraph
@@ -230,3 +232,71 @@ def test_namespaces_of_langgraph_stand_for_the_calls_of_a_task_in_turn():
     run.begin()
     run.enter("a:uuid", ("2.a",))
     assert run.frames["a:uuid"] == ("2.a",), "a node that is run again counts anew"
+
+
+# -- a method inside somebody's graph ----------------------------------------
+
+
+class Chat(TypedDict):
+    question: str
+    answer: Any
+    note: str
+
+
+def host_of(node: Any, saver: Any = None) -> Any:
+    """A graph of LangGraph's own class around a method."""
+    builder = LangGraphStateGraph(Chat, context_schema=magicore.Params)
+    builder.add_node("before", lambda state: {"note": "host"}).add_node("method", node).add_edge(START, "before").add_edge(
+        "before", "method"
+    )
+    return builder.compile(checkpointer=saver)
+
+
+async def test_a_host_hears_the_updates_and_custom_events_of_a_method_inside_it(script):
+    script.answer = lambda node, messages: "Step 1: so \\boxed{4}.\nSCORE: 1\nSCORES: 1"
+    graph, given = host_of(symposia.graph("magicore")), magicore.Params(model="script/any", k=2)
+    updates, calls = [], []
+    async for namespace, mode, chunk in graph.astream({"question": "q"}, context=given, stream_mode=["updates", "custom"], subgraphs=True):
+        assert bool(namespace) == (mode == "custom" or next(iter(chunk)) not in ("before", "method"))
+        if mode == "custom":
+            assert namespace[0].startswith("method:")
+            calls.append((chunk["name"], chunk["kind"], chunk["live"], chunk["place"].split("/")[0]))
+        else:
+            updates += list(chunk)
+    assert updates == ["before", "intake", "solve", "extract", "score", "aggregate", "classify", "finish", "method"]
+    assert calls[:2] == [("solver", "llm", True, "2.method")] * 2
+    assert {name for name, *_ in calls} == {"solver", "outcome", "process"}
+
+
+async def test_what_a_host_is_told_of_a_call_is_what_the_journal_has(script):
+    script.answer = lambda node, messages: "\\boxed{4}"
+    graph = symposia.graph("chain_of_thought")
+    (told,) = [chunk async for chunk in graph.astream({"question": "q"}, context={"model": "script/any"}, stream_mode="custom")]
+    assert told.pop("ms") >= 0
+    assert told == {
+        **{"name": "solver", "kind": "llm", "place": "2.solve.b0", "model": "script/any", "live": True, "error": None},
+        **{"prompt_tokens": 10, "completion_tokens": 5, "cost_usd": None, "text": "\\boxed{4}"},
+    }
+
+
+async def test_a_pause_and_a_question_inside_a_method_pass_through_its_host(script):
+    async def asking(state: State) -> dict[str, Any]:
+        before = await effect("test", {"n": len(state["out"])}, thing)
+        return {"out": [before, await ask_person({"question": "go on?"}), await effect("test", {}, thing)]}
+
+    sub = one_node(asking, "ask").compile()
+    host = one_node(sub, "inner", LangGraphStateGraph).compile(checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    asked = await host.ainvoke({"out": []}, thread)
+    (question,) = asked["__interrupt__"]
+    assert question.value == {"place": "1.inner/1.ask.n1", "question": "go on?"}
+    state = await host.aget_state(thread, subgraphs=True)
+    assert state.tasks[0].state.next == ("ask",)
+    done = await host.ainvoke(Command(resume="yes"), thread)
+    assert done["out"] == ["done", "yes", "done"]
+
+    script.answer = lambda node, messages: "Step 1: so \\boxed{4}.\nSCORE: 1\nSCORES: 1"
+    graph, given = host_of(symposia.graph("magicore"), InMemorySaver()), magicore.Params(model="script/any", k=2)
+    await graph.ainvoke({"question": "q"}, thread, context=given, interrupt_before=["method"])
+    assert (await graph.aget_state(thread)).next == ("method",)
+    assert (await graph.ainvoke(None, thread, context=given))["answer"] == "4"

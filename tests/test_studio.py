@@ -1,8 +1,11 @@
 """What LangGraph Studio does, done through `langgraph-sdk` against the real `langgraph dev` with every method and toy models.
 
+What is done there is kept as runs in the store of the folder it was started in, and runs made here are threads there.
+
 The page of Studio is hosted elsewhere; it speaks to this same interface: lists, schemas, drawings, runs, pauses, edits, history, forks.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -20,13 +23,16 @@ import pytest
 import server as model_server
 from typing_extensions import get_type_hints
 
-from symposia import registry
+import symposia
+from symposia import generate, registry, runs
+from symposia.execution import thread_of
 from symposia.rows import toy_item
+from symposia.state.base import Question
+from symposia.state.store import open_store
 
 pytest.importorskip("langgraph_api", reason="`langgraph dev` is not installed (the extra `studio`)")
 sdk = pytest.importorskip("langgraph_sdk", reason="langgraph-sdk is not installed (the extra `test`)")
 
-ROOT = Path(__file__).resolve().parent.parent
 QUESTION = "Lena has 12 marbles. She finds 7 more marbles. How many marbles does Lena have now?"
 OTHER = "Omar has 45 stamps. He gives 18 stamps to Priya. How many stamps does Omar have left?"
 # One solver is always right, one never: their answers differ, so with a threshold of 1 the problem is hard, whatever the scores.
@@ -59,16 +65,23 @@ def models() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def studio(models: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A client of `langgraph dev`, which is started in a folder of its own, since it writes there."""
-    folder = tmp_path_factory.mktemp("studio")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `langgraph dev` is started: a folder of its own, since it writes there."""
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="module")
+def studio(models: str, folder: Path) -> Iterator[Any]:
+    """A client of `langgraph dev`."""
     command = Path(sys.executable).parent / "langgraph"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SYMPOSIA_", "LANGSMITH_", "LANGCHAIN_", "LANGGRAPH_"))}
     own = {"SYMPOSIA_API_BASE": models, "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
-    where = ["--config", str(ROOT / "langgraph.json"), "--host", "127.0.0.1", "--port", str(port)]
+    config = {**generate.langgraph_config(), "dependencies": [str(generate.ROOT)]}  # what test_generated.py finds in langgraph.json
+    (folder / "langgraph.json").write_text(json.dumps(config), encoding="utf-8")
+    where = ["--config", str(folder / "langgraph.json"), "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [str(command), "dev", "--no-browser", "--no-reload", "--n-jobs-per-worker", "8", *where],
@@ -124,6 +137,24 @@ def params(studio: Any, thread_id: str) -> dict[str, Any]:
     return found
 
 
+def store_of(folder: Path) -> Any:
+    return open_store(str(folder / ".symposia" / "store.db"))
+
+
+def kept(folder: Path, place: str) -> list[dict[str, Any]]:
+    """The records of the runs of a thread, the oldest first; each of them replays without a call to the same states."""
+
+    async def read() -> list[dict[str, Any]]:
+        async with store_of(folder) as store:
+            found = [record for record in reversed(await store.runs(1000)) if record.get("thread") == place]
+            for record in found:
+                report, _ = await runs.replay(store, record["run_id"])
+                assert report["identical"], (record, report)
+            return found
+
+    return asyncio.run(read())
+
+
 def test_every_method_is_an_assistant(assistants: dict[str, str]) -> None:
     assert sorted(assistants) == list(registry.names())
 
@@ -167,6 +198,7 @@ def test_an_assistant_runs_and_streams(studio: Any, hard: str) -> None:
     updates: list[str] = []
     values: list[dict[str, Any]] = []
     said: list[str] = []
+    calls: list[dict[str, Any]] = []
     modes = ["updates", "values", "messages", "custom"]
     for event in studio.runs.stream(thread(studio), hard, input={"question": QUESTION}, stream_mode=modes):
         assert event.event != "error", event.data
@@ -174,6 +206,8 @@ def test_an_assistant_runs_and_streams(studio: Any, hard: str) -> None:
             updates += event.data
         elif event.event == "values":
             values.append(event.data)
+        elif event.event == "custom":
+            calls.append(event.data)
         elif event.event == "messages/complete":
             said += [message["content"] for message in event.data]
     assert updates == PATH
@@ -184,18 +218,25 @@ def test_an_assistant_runs_and_streams(studio: Any, hard: str) -> None:
     assert {**last["params"], **HARD} == last["params"]
     assert last["stop_reason"] in ("easy", "max_rounds")
     assert said == [last["answer"]]
+    assert [call["name"] for call in calls if call["kind"] == "llm"].count("solver") == 2
+    assert {call["name"] for call in calls} >= {"solver", "outcome", "process", "reviewer", "refiner"}
+    assert all(call["live"] and call["place"] and call["error"] is None for call in calls)
+    assert any("boxed" in call["text"] for call in calls if call["name"] == "solver")
 
 
 @pytest.mark.parametrize("name", registry.names())
-def test_every_method_answers_with_its_own_assistant(studio: Any, assistants: dict[str, str], name: str) -> None:
+def test_every_method_answers_with_its_own_assistant_and_is_kept(studio: Any, assistants: dict[str, str], folder: Path, name: str) -> None:
     context = {"model": "toy/default?error=0&check=1", "seed": 3, **({"k": 3} if "k" in registry.load(name).params.model_fields else {})}
-    asks = "question" in get_type_hints(registry.load(name).method.input)
+    asks = registry.load(name).method.input is Question
     given = {"question": QUESTION, "task": "number"} if asks else toy_item(registry.load(name)).inputs
-    values = studio.runs.wait(thread(studio), assistants[name], input=given, context=context)
+    place = thread(studio)
+    values = studio.runs.wait(place, assistants[name], input=given, context=context)
     assert float(values["answer"]) == 19 if asks else values["answer"]
+    (record,) = kept(folder, place)
+    assert (record["method"], record["status"], record["answer"]) == (name, "ok", values["answer"])
 
 
-def test_a_chat_asks_its_last_message_turn_by_turn(studio: Any, hard: str) -> None:
+def test_a_chat_asks_its_last_message_turn_by_turn(studio: Any, hard: str, folder: Path) -> None:
     talk = thread(studio)
     counts = []
     for question, right in ((QUESTION, "19"), (OTHER, "27"), (QUESTION, "19")):
@@ -207,9 +248,10 @@ def test_a_chat_asks_its_last_message_turn_by_turn(studio: Any, hard: str) -> No
         assert values["messages"][-1]["content"] == str(values["answer"])
         counts.append((len(values["chains"]), len(values["history"]), len(values["messages"])))
     assert counts == [(2, 2, 2), (2, 2, 4), (2, 2, 6)]
+    assert [record["input"]["question"] for record in kept(folder, talk)] == [QUESTION, OTHER, QUESTION]
 
 
-def test_pause_look_edit_resume_history_and_fork(studio: Any, hard: str) -> None:
+def test_pause_look_edit_resume_history_and_fork(studio: Any, hard: str, folder: Path) -> None:
     place = thread(studio)
     studio.runs.wait(place, hard, input={"question": QUESTION}, interrupt_before=["review"])
     paused = studio.threads.get_state(place)
@@ -241,6 +283,38 @@ def test_pause_look_edit_resume_history_and_fork(studio: Any, hard: str) -> None
     forked = studio.runs.wait(place, hard, input=None, checkpoint=fork["checkpoint"])
     assert forked["stop_reason"] == "max_rounds"
     assert (len(forked["chains"]), forked["feedback"]) == (1, [])
+
+    run, same, other = kept(folder, place)
+    assert [record["parent"] for record in (run, same)] == [None, {"run": run["run_id"], "at": 5, "shifted": False}]
+    assert other["parent"] == {"run": run["run_id"], "at": 5, "shifted": True}
+    assert same["inherited"] == same["calls"] == run["calls"]
+    assert [mark["at"] for mark in run["marks"]] == [6]
+    assert other["marks"][0]["values"] == {"params": changed}
+
+
+def test_runs_made_here_are_threads_there_and_go_on(studio: Any, hard: str, folder: Path) -> None:
+    async def made() -> list[runs.Result]:
+        async with store_of(folder) as store:
+            options: dict[str, Any] = {"params": HARD, "store": store}
+            return [
+                await symposia.arun("magicore", QUESTION, **options, checkpoints="none"),
+                await symposia.arun("magicore", QUESTION, **options, pause_before=["review"]),
+            ]
+
+    done, paused = asyncio.run(made())
+    for _ in range(600):
+        found = studio.threads.search(metadata={"symposia_run": paused.run_id})
+        if found:
+            break
+        time.sleep(0.05)
+    assert [each["thread_id"] for each in found] == [thread_of(paused.run_id)]
+    past = studio.threads.get_history(thread_of(done.run_id), limit=100)
+    assert [node for state in reversed(past) for node in state["next"]] == ["__start__", *PATH]
+    assert past[0]["values"]["answer"] == done.answer
+    assert studio.threads.get_state(thread_of(paused.run_id))["next"] == ["review"]
+    values = studio.runs.wait(thread_of(paused.run_id), hard, input=None)
+    (record,) = kept(folder, thread_of(paused.run_id))
+    assert (record["run_id"], record["status"], record["answer"]) == (paused.run_id, "ok", values["answer"])
 
 
 def test_step_by_step_equals_a_run_in_one_go(studio: Any, hard: str) -> None:

@@ -1,0 +1,226 @@
+"""`symposia.ChatModel`: a method wherever LangChain takes a chat model."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import Runnable
+from langgraph.graph import START, MessagesState, StateGraph
+from server import Server
+
+import symposia
+from symposia import ChatModel, runs
+from symposia.state.errors import BadInput, ModelNotFound, SymposiaError, UnknownName
+from symposia.state.graph import StateGraph as JournaledStateGraph
+from symposia.tools.settings import configure
+
+QUESTION = "Lena has 12 marbles. She finds 7 more marbles. How many marbles does Lena have now?"
+TOY = "toy/default?error=0&check=1"
+
+
+@pytest.fixture
+def model(tmp_path) -> ChatModel:
+    return ChatModel("self_consistency", model=TOY, params={"k": 3}, task="number", seed=1, store=tmp_path / "store.db")
+
+
+async def test_an_answer_has_the_usage_of_all_calls_and_names_its_run(sqlite):
+    model = ChatModel("magicore", model=TOY, params={"k": 2}, store=sqlite)
+    said = await model.ainvoke(QUESTION)
+    told = said.response_metadata
+    assert (said.content, told["status"], told["method"], told["model_name"]) == ("19", "ok", "magicore", "magicore")
+    record = await sqlite.run(told["run_id"])
+    assert told["calls"]["live"] == record["calls"] == 6
+    used = said.usage_metadata
+    assert used is not None
+    sent, back = record["usage"]["prompt_tokens"], record["usage"]["completion_tokens"]
+    assert (used["input_tokens"], used["output_tokens"], used["total_tokens"]) == (sent, back, sent + back)
+    assert "magicore" not in str(said.content)
+    assert "2 solve: chains: 2 texts" in said.additional_kwargs["reasoning_content"]
+    assert (await runs.replay(sqlite, told["run_id"]))[0]["identical"]
+
+
+async def test_a_stream_tells_the_steps_and_then_the_answer(model):
+    chunks = [chunk async for chunk in model.astream(QUESTION)]
+    told = [chunk.additional_kwargs.get("reasoning_content", "") for chunk in chunks]
+    begun = next(i for i, chunk in enumerate(chunks) if chunk.content)
+    assert len([text for text in told[:begun] if text]) > 3
+    assert not any(told[begun:])
+    whole: Any = chunks[0]
+    for chunk in chunks[1:]:
+        whole += chunk
+    assert (whole.content, whole.response_metadata["status"], whole.chunk_position) == ("19", "ok", "last")
+    assert whole.usage_metadata["output_token_details"] == {"reasoning": whole.usage_metadata["output_tokens"]}
+    assert whole.additional_kwargs["reasoning_content"].splitlines()[0].startswith("Self-Consistency, toy/default")
+
+
+@pytest.fixture
+async def served(monkeypatch):
+    """A model server that bare model names go to."""
+    async with Server() as server:
+        before = configure(api_base=server.url, api_key="none")
+        monkeypatch.setenv("SYMPOSIA_API_BASE", server.url)
+        yield server
+        configure(api_base=before.api_base, api_key=before.api_key)
+
+
+async def test_the_first_token_of_the_last_node_comes_while_the_last_is_held_back(served, sqlite):
+    served.set(hold_last=True)
+    model = ChatModel("moa", model="test", params={"k": 1, "max_rounds": 0}, store=sqlite)
+    pieces = []
+    async for chunk in model.astream("Which?"):
+        if chunk.content and not pieces:
+            while not served.count()["held"]:
+                await asyncio.sleep(0.01)
+            served.release()
+        pieces += [chunk.content] if chunk.content else []
+    assert len(pieces) > 2
+
+
+def test_without_an_event_loop(model):
+    said = model.invoke(QUESTION)
+    assert said.content == "19"
+    streamed = list(model.stream(QUESTION))
+    assert "".join(chunk.text for chunk in streamed) == "19"
+    answers = model.batch([QUESTION, "What is 2 + 3?"])
+    assert [a.content for a in answers] == ["19", "5"]
+    assert (
+        len({said.response_metadata["run_id"], streamed[-1].response_metadata["run_id"], *(a.response_metadata["run_id"] for a in answers)})
+        == 4
+    )
+
+
+async def test_synchronous_forms_work_inside_a_running_loop(model):
+    assert model.invoke(QUESTION).content == "19"
+    assert [a.content for a in await model.abatch([QUESTION, QUESTION])] == ["19", "19"]
+
+
+async def test_a_stream_that_is_left_stops_its_run(served, sqlite):
+    served.set(hold=True)
+    stream = ChatModel("self_consistency", model="test", params={"k": 3}, store=sqlite).astream("Which?")
+    async for _ in stream:
+        while served.count()["held"] < 3:
+            await asyncio.sleep(0.01)
+        break
+    await stream.aclose()  # type: ignore[attr-defined]
+    for _ in range(1000):  # LangChain leaves the inner stream to the event loop, which closes it at its next turns
+        (record,) = await sqlite.runs()
+        if record["status"] != "started":
+            break
+        await asyncio.sleep(0.01)
+    assert record["status"] == "stopped"
+    while served.count()["in_flight"]:
+        await asyncio.sleep(0.01)
+    assert served.count()["answered"] == 0
+
+
+async def test_a_failed_run_raises_its_error(sqlite):
+    with pytest.raises(ModelNotFound, match="absent") as caught:
+        await ChatModel("chain_of_thought", model="absent", store=sqlite).ainvoke("Which?")
+    (record,) = await sqlite.runs()
+    assert record["status"] == "failed"
+    assert any(record["run_id"] in note for note in caught.value.__notes__)
+    with pytest.raises(ModelNotFound):
+        async for _ in ChatModel("chain_of_thought", model="absent", store=sqlite).astream("Which?"):
+            pass
+
+
+async def test_every_role_sees_the_whole_chat(script, sqlite):
+    script.answer = lambda node, messages: "\\boxed{4}"
+    model = ChatModel("chain_of_thought", model="script/any", store=sqlite)
+    await model.ainvoke([SystemMessage("Be brief."), HumanMessage("Hi"), AIMessage("Hello"), HumanMessage("And 2 + 2?", name="Ada")])
+    (prompt,) = script.prompts["solve"]
+    assert [text in prompt for text in ("Be brief.", "User: Hi", "Assistant: Hello", "User (Ada): And 2 + 2?")] == [True] * 4
+
+
+async def test_no_answer_is_said_and_is_no_error(script, sqlite):
+    script.answer = lambda node, messages: "I do not know."
+    said = await ChatModel("self_consistency", model="script/any", params={"k": 2}, task="number", store=sqlite).ainvoke("Which?")
+    assert (said.content, said.response_metadata["status"]) == ("No sample gave an answer.", "no_answer")
+    assert said.response_metadata["answer"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "said"),
+    [
+        ({"method": "magicor"}, UnknownName, "magicore"),
+        ({"method": "magicore", "params": {"kk": 3}}, BadInput, "kk"),
+        ({"method": "magicore", "params": {"k": 0}}, BadInput, "k"),
+        ({"method": "magicore", "roles": {"solvr": "x"}}, BadInput, "solver"),
+        ({"method": "magicore?k=no"}, BadInput, "k"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(fields, error, said):
+    with pytest.raises(error, match=said):
+        ChatModel(**fields)
+
+
+@pytest.mark.parametrize(
+    ("messages", "said"),
+    [
+        ([HumanMessage("x"), AIMessage("y")], "does not end"),
+        ([HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}])], "image_url"),
+        ([ToolMessage("x", tool_call_id="1"), HumanMessage("x")], "message 1"),
+        ([AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}]), HumanMessage("x")], "message 1"),
+        ([HumanMessage("  ")], "empty"),
+    ],
+)
+async def test_a_chat_that_cannot_be_answered_starts_no_run(sqlite, messages, said):
+    with pytest.raises(BadInput, match=said):
+        await ChatModel("chain_of_thought", store=sqlite).ainvoke(messages)
+    with pytest.raises(BadInput, match="temperature cannot be honoured"):
+        await ChatModel("chain_of_thought", store=sqlite).bind(temperature=0).ainvoke("x")
+    assert await sqlite.runs() == []
+
+
+def test_tools_and_schemas_are_refused_with_what_to_do_instead(model):
+    for refused in (lambda: model.bind_tools([]), lambda: model.with_structured_output(dict)):
+        with pytest.raises(NotImplementedError, match=r"self_consistency .*chat model") as caught:
+            refused()
+        assert isinstance(caught.value, SymposiaError)
+
+
+async def test_it_is_a_part_of_a_chain_and_stops_where_it_is_told(model):
+    prompt = ChatPromptTemplate.from_messages([("human", "{name} has 12 marbles. {name} finds 7 more marbles. {ask}")])
+    asked = {"name": "Lena", "ask": "How many marbles does Lena have now?"}
+    chain: Runnable[Any, str] = prompt | model | StrOutputParser()
+    assert await chain.ainvoke(asked) == "19"
+    assert await (prompt | model.bind(stop=["9"]) | StrOutputParser()).ainvoke(asked) == "1"
+
+
+async def test_it_is_a_node_of_a_langgraph_and_streams_through_it(model):
+    async def answer(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    graph = StateGraph(MessagesState).add_node(answer).add_edge(START, "answer").compile()
+    heard, last = [], None
+    async for mode, chunk in graph.astream({"messages": [HumanMessage(QUESTION)]}, stream_mode=["messages", "values"]):  # type: ignore[misc]
+        if mode == "messages" and isinstance(chunk[0], AIMessageChunk):
+            heard.append(chunk[0])
+        last = chunk if mode == "values" else last
+    assert "".join(str(piece.text) for piece in heard) == "19"
+    assert any("solver" in piece.additional_kwargs.get("reasoning_content", "") for piece in heard)
+    assert last is not None
+    assert last["messages"][-1].content == "19"
+
+
+async def test_inside_a_node_of_a_journaled_graph_it_keeps_a_run_of_its_own(script, sqlite):
+    script.answer = lambda node, messages: "\\boxed{4}"
+    inner = ChatModel("chain_of_thought", model="script/any", store=sqlite)
+    said = []
+
+    async def node(state: MessagesState) -> dict[str, Any]:
+        said.append(await inner.ainvoke("q"))
+        return {"messages": [said[0]]}
+
+    await JournaledStateGraph(MessagesState).add_node(node).add_edge(START, "node").compile().ainvoke({"messages": []})
+    run_id = said[0].response_metadata["run_id"]
+    assert {e.place for e in await sqlite.entries(run_id) if e.usage.calls} == {"2.solve.b0"}
+    assert (await runs.replay(sqlite, run_id))[0]["identical"]
+
+
+def test_a_model_name_of_the_server_carries_model_and_parameters(tmp_path):
+    model = symposia.ChatModel(f"self_consistency@{TOY.split('?')[0]}?k=2&task=number", store=tmp_path / "store.db")
+    assert model.invoke("What is 2 + 3?").response_metadata["calls"]["live"] == 2
