@@ -39,8 +39,11 @@ def reply(node: str, messages: list[dict[str, Any]]) -> str:
         return f"<thought>So says {place}.</thought><plan>{steps}</plan>"
     if "a line ```python" in prompt:
         return f"```python\nprint('{place}')\n```"
+    if "subtle bug" in prompt:
+        name = re.findall(r"Signature: (\w+)", prompt)[0]
+        return f"```python\ndef {name}(*arguments):\n    return 'never'\n```"
     if "### Input" in prompt and "\nExpected: " not in prompt:
-        call = re.findall(r"one call of (\w+)", prompt)[0] + "(0)"
+        call = re.findall(r"one call of (\w+)", prompt)[0] + "([3, 1, 2])"
         return f"Arguments: `{call}`\n\n### Output\nOutput:\n```\n'never'\n```"
     if "\nCall: `" in prompt and "\nExpected: " not in prompt:
         return "Output:\n```\n'never'\n```"
