@@ -1,4 +1,4 @@
-"""Make the README's pictures again: MAgICoRe's graph, one of its runs as `symposia show` prints it, and all methods compared.
+"""Make the README's pictures again: a method's graph, runs as `symposia show` prints them, trees and plans, and the methods compared.
 
     python bench/pictures.py [FOLDER]
 
@@ -22,6 +22,7 @@ import symposia
 from symposia import registry, runs
 from symposia.draw import draw_method
 from symposia.show import show_run
+from symposia.state.base import Question
 from symposia.state.store import Store, open_store
 from symposia.trees import draw_run
 
@@ -43,11 +44,10 @@ async def turned(store: Store) -> str:
     raise SystemExit("no problem was turned from wrong to right")
 
 
-async def shown() -> str:
-    """That run as SVG, without the fonts that its style would fetch."""
+async def shown(store: Store, run_id: str) -> str:
+    """A run as SVG, without the fonts that its style would fetch."""
     page = Console(record=True, file=io.StringIO(), width=118, markup=False, highlight=False)
-    async with open_store(":memory:") as store:
-        await show_run(store, await turned(store), console=page)
+    await show_run(store, run_id, console=page)
     svg = page.export_svg(title="symposia show RUN")
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
@@ -58,6 +58,9 @@ def compared(picture: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store, outputs = f"{folder}/store.db", []
         for name in registry.names():
+            loaded = registry.load(name)
+            if loaded.method.items != "arithmetic" or loaded.method.input is not Question or hasattr(loaded.module, "export"):
+                continue  # it answers other questions, or makes training rows
             known = registry.load(name).params.model_fields
             params = {key: value for key, value in (("k", 8), ("max_rounds", 2)) if key in known}
             outputs.append(f"{folder}/{name}.jsonl")
@@ -81,6 +84,36 @@ async def persuaded(method: str, picture: Path) -> None:
     raise SystemExit(f"nobody was persuaded in {method}")
 
 
+async def first_item(store: Store, method: str, **given: object) -> str:
+    """The id of a run over the first bundled item of a method."""
+    loaded = registry.load(method)
+    row = json.loads((files("symposia.items") / f"{loaded.method.items}.jsonl").read_text().splitlines()[0])
+    inputs, reference = runs.row_input(loaded, row)
+    result = await runs.start(store, runs.new_record(method, given, inputs, reference=reference, checkpoints="none"))
+    return result.run_id
+
+
+async def recruited(picture: Path) -> None:
+    """Which skills three experts have, and which of them a question recruits."""
+    arms = ["toy/default?error=0.4&money=0.05&rates=0.05", "toy/default?error=0.4&ages=0.05", "toy/default?error=0.4&sharing=0.05"]
+    given = {"roles": {"expert": arms}, "seed": 1}
+    rows = [json.loads(line) for line in (files("symposia.items") / "topics.jsonl").read_text().splitlines()]
+    async with open_store(":memory:") as store:
+        made = await runs.prepare(store, "symbolic_moe", rows, given)
+        question = {"question": rows[2]["question"], "task": "number"}
+        record = runs.new_record("symbolic_moe", {**given, "artefact": made["artefact_id"]}, question, checkpoints="none")
+        await draw_run(store, (await runs.start(store, record)).run_id, picture)
+
+
+async def others(folder: Path) -> None:
+    """A run that refinement turned, a debugging with an edit that was taken back, and a search for plans."""
+    async with open_store(":memory:") as store:
+        (folder / "show.svg").write_text(await shown(store, await turned(store)))
+        (folder / "rollback.svg").write_text(await shown(store, await first_item(store, "utdebug", seed=1)))
+        plans = await first_item(store, "mutagrep", seed=1, node_budget=9, code_samples=1)
+        await draw_run(store, plans, folder / "plan.svg")
+
+
 _GREEN, _RED = "#e3f4e5", "#fbe7e4"
 
 
@@ -89,7 +122,8 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "notebooks/pictures")
     folder.mkdir(parents=True, exist_ok=True)
     draw_method("magicore", folder / "magicore.svg")
-    (folder / "show.svg").write_text(asyncio.run(shown()))
+    asyncio.run(others(folder))
+    asyncio.run(recruited(folder / "experts.svg"))
     compared(folder / "pareto.svg")
     asyncio.run(persuaded("pbt", folder / "tree.svg"))
     asyncio.run(persuaded("pbt_debate", folder / "debate.svg"))
