@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from symposia.state.errors import BadInput, UnknownName, shorten
-from symposia.tools.pool.plan import LOCAL, Hosted, PoolSettings, command_of, hosted
+from symposia.tools.pool.plan import Hosted, PoolSettings, command_of, hosted, of_pool
 from symposia.tools.settings import settings
 
 T = TypeVar("T")
@@ -52,8 +52,8 @@ def check(model: str) -> None:
     Raises:
         UnknownName: It has not.
     """
-    if model.startswith(LOCAL):
-        hosted(model, settings().pool)
+    if local := of_pool(model):
+        hosted(local, settings().pool)
 
 
 def planned(roles: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -65,8 +65,8 @@ def planned(roles: Mapping[str, str]) -> list[dict[str, Any]]:
     players: dict[str, list[str]] = {}
     for role, names in roles.items():
         for name in names.split(", "):
-            if name.startswith(LOCAL):
-                players.setdefault(name, []).append(role)
+            if local := of_pool(name):
+                players.setdefault(local, []).append(role)
     pool = settings().pool
     return [
         {
@@ -85,9 +85,9 @@ def told(plan: Iterable[Mapping[str, Any]], by_model: bool) -> list[str]:
         return []
     if pool.fits([hosted(one["model"], pool) for one in plan]):
         how = "all fit in together"
+    elif by_model:
+        how = "each is loaded once per stage, first whichever most calls wait for"
     else:
-        how = (
-            "each is loaded once per stage" if by_model else "they take turns as rows ask for them; --order model loads each once per stage"
-        )
+        how = "they take turns as calls ask for them; in a batch --order model loads each once per stage"
     said = [f"the pool serves {len(plan)} models, {pool.resident} at a time: {how}"]
     return [*said, *(f"  {one['model']} ({', '.join(one['roles'])}): {one['command']}" for one in plan)]

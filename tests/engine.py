@@ -1,9 +1,11 @@
 """An engine for the pool's tests: the shapes of `vllm serve` that the pool uses, over sockets, in a process of its own.
 
-It answers `/health` once it has loaded, `/v1/chat/completions` with its name, `/v1/embeddings` with unit vectors, and vLLM's `/sleep`,
-`/wake_up` and `/is_sleeping`; a key is asked for as vLLM does. Each event is a line `EVENT NAME PID` of the journal file.
+It answers `/health` once it has loaded, `/v1/chat/completions` with its name, `/v1/embeddings` with unit vectors, `/pooling` with a logit
+of 0, and vLLM's `/sleep`, `/wake_up` and `/is_sleeping`; a key is asked for as vLLM does, under `/v1` alone. Each event is a line `EVENT
+NAME PID` of the journal file.
 
-Source of the shapes: vLLM's documentation, `docs/features/sleep_mode.md` and `docs/serving/openai_compatible_server.md`.
+Source of the shapes: vLLM's documentation, `docs/features/sleep_mode.md`, `docs/serving/openai_compatible_server.md` and
+`docs/usage/security.md`.
 """
 
 import argparse
@@ -88,6 +90,13 @@ def serve(given: argparse.Namespace, note: object, first: bool) -> None:
         data = [{"object": "embedding", "index": i, "embedding": [1.0, 0.0]} for i in range(len(body["input"]))]
         return web.json_response({"object": "list", "data": data, "model": given.name, "usage": {"prompt_tokens": 1, "total_tokens": 1}})
 
+    async def pooling(request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["model"] != given.name:
+            raise web.HTTPNotFound
+        note("pooling")
+        return web.json_response({"object": "list", "data": [{"index": 0, "object": "pooling", "data": [0.0]}], "model": given.name})
+
     async def sleep(request: web.Request) -> web.Response:
         nonlocal asleep
         if os.environ.get("VLLM_SERVER_DEV_MODE") != "1" or not given.enable_sleep_mode:
@@ -115,6 +124,7 @@ def serve(given: argparse.Namespace, note: object, first: bool) -> None:
     app.router.add_get("/is_sleeping", is_sleeping)
     app.router.add_post("/v1/chat/completions", chat)
     app.router.add_post("/v1/embeddings", embeddings)
+    app.router.add_post("/pooling", pooling)
     app.router.add_post("/sleep", sleep)
     app.router.add_post("/wake_up", wake)
     web.run_app(app, host="127.0.0.1", port=given.port, print=None, handle_signals=not given.stubborn)

@@ -123,6 +123,12 @@ def test_rewards_that_nothing_is_known_of_are_in_the_middle() -> None:
     assert all(0 <= normalised(history, reward) <= 1 for reward in history)
 
 
+def test_a_reward_is_measured_against_a_history_that_holds_it() -> None:
+    bandit, first = updated(fresh(Setup("exp3")), Pull(0, 0.0))
+    _, second = updated(bandit, Pull(0, 1.0))
+    assert (first, second) == (0.5, 1.0)
+
+
 def test_exp3_after_one_pull() -> None:
     setup = Setup("exp3", arms=2, gamma=0.1)
     bandit, learned = updated(Bandit(setup, (0.0,) * 9, log_weights=(0.0, 0.0)), Pull(0, 1.0, probability=0.5))

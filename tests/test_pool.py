@@ -12,13 +12,15 @@ import pytest
 from commands import Command
 
 from symposia.config import load_config
+from symposia.pools import check, planned
 from symposia.state.errors import BadInput, EngineFailed, MissingKey, UnknownName
 from symposia.state.journal import Run, opened
 from symposia.state.place import fan
 from symposia.tools.completion import complete
 from symposia.tools.embed import embed
 from symposia.tools.pool.plan import Hosted, PoolSettings, command_of, hosted
-from symposia.tools.pool.residence import engines
+from symposia.tools.pool.residence import engines, pool
+from symposia.tools.served_reward import outcome
 from symposia.tools.settings import configure, settings
 
 ENGINE = Path(__file__).parent / "engine.py"
@@ -76,7 +78,16 @@ def test_the_command_is_vllms_with_memory_quantisation_and_sleep():
     one = Hosted("q", "Qwen/Qwen2.5-7B-Instruct-AWQ", 16.0, "awq", ("--max-model-len", "16384"))
     assert command_of(one, pool, 9000) == [
         *("vllm", "serve", "Qwen/Qwen2.5-7B-Instruct-AWQ", "--served-model-name", "q", "--host", "127.0.0.1", "--port", "9000"),
-        *("--gpu-memory-utilization", "0.2", "--quantization", "awq", "--enable-sleep-mode", "--max-model-len", "16384"),
+        *(
+            "--gpu-memory-utilization",
+            "0.2",
+            "--disable-uvicorn-access-log",
+            "--quantization",
+            "awq",
+            "--enable-sleep-mode",
+            "--max-model-len",
+            "16384",
+        ),
     ]
     assert "--enable-sleep-mode" not in command_of(one, PoolSettings(), 9000)
 
@@ -209,6 +220,24 @@ async def test_an_embedding_model_is_one_of_the_pools_like_any_other():
     assert books("start", "end", "embed") == ["start a", "end a", "start e", "embed e"]
 
 
+async def test_a_reward_model_is_one_of_the_pools_like_any_other():
+    served_by(model("a"), model("r"))
+    await said("a")
+    async with opened(Run("r")):
+        assert await outcome("reward/local/r", "2 + 2?", "4") == 0.5
+    assert books("start", "end", "pooling") == ["start a", "end a", "start r", "pooling r"]
+    assert [one["roles"] for one in planned({"solver": "local/r", "outcome": "reward/local/r?api=classify"})] == [["solver", "outcome"]]
+    with pytest.raises(UnknownName, match=r"'rr'; did you mean 'r'"):
+        check("reward/local/rr?api=classify")
+
+
+async def test_a_reward_model_that_does_not_start_is_no_missing_score():
+    served_by(model("r", "--fail", "no memory"))
+    with pytest.raises(EngineFailed, match="no memory"):
+        async with opened(Run("r")):
+            await outcome("reward/local/r", "2 + 2?", "4")
+
+
 async def test_sleep_keeps_the_process_and_wake_brings_it_back():
     served_by(model("a", memory=10.0), model("b", memory=10.0), model("c", memory=10.0), memory=80.0, sleep_memory=20.0)
     for name in ("a", "b", "a", "b", "c", "a"):
@@ -249,8 +278,11 @@ async def test_an_engine_that_does_not_start_fails_the_call_with_its_last_words(
     with pytest.raises(EngineFailed, match=says) as failed:
         await said("a")
     assert ".symposia/engines/a.log" in failed.value.remedy
-    assert len(pids()) == 1, "it is not tried again"
+    with pytest.raises(EngineFailed, match=says):
+        await said("a")
+    assert len(pids()) == 1, "it is not tried again, by the same call or the next"
     assert gone(pids()[0])
+    assert await said("b") == ["I am b. The answer is \\boxed{4}."]
 
 
 async def test_a_program_that_is_not_there_names_the_extra():
@@ -269,7 +301,56 @@ async def test_whoever_waits_and_is_cancelled_leaves_no_trace():
     assert await said("b") == ["I am b. The answer is \\boxed{4}."]
 
 
-async def test_no_other_user_of_the_machine_can_use_an_engine():
+async def test_no_engine_is_started_for_nobody():
+    served_by(model("a", "--load", "0.3"), model("b"), model("c"))
+    first, left = asyncio.create_task(said("a")), asyncio.create_task(said("b"))
+    await asyncio.sleep(0)
+    while not Path("books").exists():
+        await asyncio.sleep(0.01)
+    left.cancel()
+    await asyncio.gather(first, left, return_exceptions=True)
+    await said("c")
+    assert books("start", "end") == ["start a", "end a", "start c"]
+
+
+async def test_the_pool_ends_what_it_was_ending_when_it_was_stopped():
+    served_by(model("a", "--stubborn"), model("b"), stop_seconds=1.0)
+    await said("a")
+    wants_room = asyncio.create_task(said("b"))
+    await asyncio.sleep(0.2)
+    here = await pool()
+    await here.close()
+    with pytest.raises(asyncio.CancelledError):
+        await wants_room
+    assert gone(pids()[0]), "it was sent SIGTERM, which it ignores, when the wait for its end was cut off"
+
+
+async def test_an_engine_is_told_no_key_and_a_long_log_begins_anew(monkeypatch):
+    monkeypatch.setenv("SOME_PROVIDER_API_KEY", "secret")
+    served_by(model("a"))
+    log = Path(".symposia/engines/a.log")
+    log.parent.mkdir(parents=True)
+    with log.open("wb") as old:
+        old.truncate(17 * 2**20)
+    await said("a")
+    assert b"secret" not in Path(f"/proc/{pids()[0]}/environ").read_bytes()
+    assert log.stat().st_size < 2**20
+    assert log.with_suffix(".old.log").stat().st_size == 17 * 2**20
+
+
+async def test_last_words_are_those_of_this_start():
+    log = Path(".symposia/engines/a.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("out of memory, an hour ago\n")
+    served_by(model("a", "--fail", "no such weights"))
+    with pytest.raises(EngineFailed, match=r"it says: no such weights$"):
+        try:
+            await said("a")
+        except EngineFailed as error:
+            raise EngineFailed(error.message) from None
+
+
+async def test_no_other_user_of_the_machine_can_ask_a_model():
     served_by(model("a"))
     await said("a")
     configure(attempts=1)
@@ -283,23 +364,25 @@ async def test_no_other_user_of_the_machine_can_use_an_engine():
     assert "VLLM_API_KEY" not in log
 
 
-def test_an_engine_dies_when_its_owner_is_killed():
+@pytest.mark.parametrize("arguments", [(), ("--stubborn", "--child")], ids=["willing", "stubborn"])
+def test_an_engine_dies_when_its_owner_is_killed(arguments):
     code = (
         "import asyncio, sys; sys.path.insert(0, sys.argv[1]); import test_pool as t\n"
-        "t.served_by(t.model('a'))\n"
+        "t.served_by(t.model('a', *sys.argv[2:]), stop_seconds=0.3)\n"
         "async def main():\n    await t.said('a'); print('ready', flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )
-    owner = subprocess.Popen([sys.executable, "-c", code, str(ENGINE.parent)], stdout=subprocess.PIPE, text=True)
+    owner = subprocess.Popen([sys.executable, "-c", code, str(ENGINE.parent), *arguments], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
     assert owner.stdout.readline() == "ready\n"
     owner.stdout.close()
     owner.kill()
     owner.wait()
     until = time.monotonic() + 10
-    while not gone(pids()[0]) and time.monotonic() < until:
+    started = [*pids(), *pids("child")]
+    while not all(map(gone, started)) and time.monotonic() < until:
         time.sleep(0.02)
-    assert gone(pids()[0])
+    assert all(map(gone, started))
 
 
 # -- batches --------------------------------------------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@
     reward/http://127.0.0.1:8000?model=skywork-reward&api=classify                outcome, a sequence classifier
     reward/http://127.0.0.1:8001?model=Qwen2.5-Math-PRM-7B                        process
     reward/http://127.0.0.1:8001?model=math-shepherd&form=text&tag=ки&good=0      process
+    reward/local/skywork-reward?api=classify                                      a model of the pool, started when it is wanted
 
 Options; what they hold must be percent-encoded where a URL demands it, as `%26` for `&`:
 
-- `model`: the name under which the server offers it; needed.
+- `model`: the name under which the server offers it; needed, unless the pool serves it.
 - `api`: `pooling` (default; reply `data`) or `classify` (reply `probs`, outcome only).
 - `form`: `chat` (default), the question as user and the solution as assistant through the model's chat template, each step followed at once
   by the tag, as Qwen2.5-Math-PRM was trained; or `text`, question, a space and the solution, a space before each tag and a line end behind
@@ -31,7 +32,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -41,6 +42,7 @@ from aiohttp import ClientError, ClientTimeout
 from symposia.state.errors import (
     BadInput,
     EndpointDown,
+    EngineFailed,
     MalformedReply,
     MissingKey,
     ModelError,
@@ -55,6 +57,8 @@ from symposia.state.packing import text_of
 from symposia.state.store import Usage
 from symposia.tools.http import http
 from symposia.tools.limits import limiter
+from symposia.tools.pool.plan import of_pool
+from symposia.tools.pool.residence import house
 from symposia.tools.retry import retry_after, retrying
 from symposia.tools.settings import of_model, settings
 
@@ -79,6 +83,7 @@ class Served:
     """A served reward model, as its role's model names it."""
 
     address: str
+    """Empty for a model of the pool."""
     model: str
     api: str = "pooling"
     form: str = "chat"
@@ -91,12 +96,15 @@ class Served:
 
 @lru_cache(maxsize=256)
 def served(model: str) -> Served:
-    """The served model that `reward/URL` names.
+    """The served model that `reward/URL`, or `reward/local/NAME`, names.
 
     Raises:
         BadInput: No http(s) address, an address with a password, no `model`, an unknown option, or a value that it does not take.
     """
-    address, options = _address(model), _options(model)
+    local = of_pool(model)
+    address, options = "" if local else _address(model), _options(model)
+    if local:
+        options.setdefault("model", local)
     for name, known in _CHOICES.items():
         if options.get(name, known[0]) not in known:
             given = shorten(options[name], 40)
@@ -208,7 +216,7 @@ async def _scored(role: str, target: Served, request: dict[str, Any], read: Call
         return await effect("reward", asked, perform, hold=slots)
     except TooLong:
         return None
-    except (MissingKey, ModelNotFound, RequestRejected):
+    except (EngineFailed, MissingKey, ModelNotFound, RequestRejected):
         raise
     except ModelError:
         return None
@@ -222,7 +230,15 @@ def _input(target: Served, messages: list[Message]) -> dict[str, Any]:
 
 async def _once(target: Served, body: dict[str, Any], read: Callable[[Any], Any]) -> tuple[Any, int]:
     """One request: what `read` makes of its reply, and its tokens; every failure is a `ModelError`."""
-    key = os.environ.get(KEY, "").strip()
+    if local := of_pool(target.slots):
+        async with house(local) as here:
+            at = replace(target, address=here["api_base"].removesuffix("/v1"))
+            name = here["model"].partition("/")[2]
+            return await _posted(at, {**body, "model": name}, here["api_key"], read)
+    return await _posted(target, body, os.environ.get(KEY, "").strip(), read)
+
+
+async def _posted(target: Served, body: dict[str, Any], key: str, read: Callable[[Any], Any]) -> tuple[Any, int]:
     options: dict[str, Any] = {"json": body, "allow_redirects": False, "timeout": ClientTimeout(total=settings().timeout)}
     options |= {"headers": {"Authorization": f"Bearer {key}"}} if key else {}
     try:

@@ -1,7 +1,9 @@
 """One engine: a server process for one model, from its start to its end.
 
-It listens on 127.0.0.1 and gets a key of its own, so that no other user of the machine can use it (vLLM asks for the key; an engine that
-does not know keys ignores it). What it prints goes to a log. It dies with this process, also when that is killed.
+It listens on 127.0.0.1 and gets a key of its own, which keeps other users of the machine from its `/v1`. vLLM guards nothing else with it,
+such as `/pooling` and `/sleep`, and an engine that does not know keys ignores it. It is told no key of a provider, since its weights may
+bring code along. What it prints goes to a log. It dies with this process, also when that is killed: a watcher beside it sees that, and ends
+it with all that it has started.
 """
 
 import asyncio
@@ -29,15 +31,34 @@ _log = logging.getLogger("symposia.engines")
 _POLL = 0.05
 _PATIENCE = ClientTimeout(total=5)
 _SLEEPS = ClientTimeout(total=120)
+_LOG_BYTES = 16 * 2**20
+"""A log that is longer is put aside when the engine starts again."""
+_LAST_WORDS = 400
+_PROVIDERS_KEYS = ("_API_KEY", "SYMPOSIA_REWARD_KEY")
 _LAUNCH = """
-import ctypes, os, sys
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, 15)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("whoever started this is gone")
-os.execv(sys.argv[2], sys.argv[3:])
+import os, signal, sys, time
+patience, group = float(sys.argv[1]), os.getpid()
+helper = os.fork()
+if helper:
+    os.waitpid(helper, 0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.execv(sys.argv[2], sys.argv[3:])
+os.setsid()
+if os.fork():
+    os._exit(0)
+if os.read(0, 1):
+    os._exit(0)
+try:
+    os.killpg(group, signal.SIGTERM)
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        time.sleep(0.05)
+        os.killpg(group, 0)
+    os.killpg(group, signal.SIGKILL)
+except OSError:
+    pass
 """
-"""Becomes the engine, after asking Linux for SIGTERM when this process dies."""
+"""Becomes the engine, and leaves a watcher: it reads the pipe that the owner holds, whose end without a byte is the owner's."""
 
 
 class Engine:
@@ -58,6 +79,7 @@ class Engine:
         self.key = secrets.token_urlsafe(24)
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self._said_before = 0
         self._log_file = Path(settings.logs) / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', model.name)}.log"
 
     @property
@@ -86,7 +108,7 @@ class Engine:
         self.starts.append(self._process.pid)
         _log.info("engine %s: starting, pid %d, log %s", self.model.name, self._process.pid, self._log_file)
         try:
-            await self._until_ready(begun + self._settings.start_seconds)
+            await self._until_ready(self._process, begun + self._settings.start_seconds)
         except BaseException:
             await asyncio.shield(self.stop())
             raise
@@ -110,8 +132,8 @@ class Engine:
         return True
 
     async def stop(self) -> None:
-        """End the process and everything it started."""
-        process, self._process = self._process, None
+        """End the process and everything it started, and wait until all of them are gone: they hold the accelerator's memory."""
+        process = self._process
         self.state = "down"
         if process is None:
             return
@@ -119,33 +141,47 @@ class Engine:
         with contextlib.suppress(subprocess.TimeoutExpired):
             await asyncio.to_thread(process.wait, self._settings.stop_seconds)
         _signal(process, signal.SIGKILL)
-        process.wait()
+        await asyncio.to_thread(process.wait)
+        await asyncio.to_thread(_until_gone, process.pid, self._settings.stop_seconds)
+        self._ended(process)
         _log.info("engine %s: ended", self.model.name)
 
     def kill(self) -> None:
         """End it at once, without an event loop."""
-        process, self._process = self._process, None
-        if process is not None:
-            _signal(process, signal.SIGKILL)
-            process.wait()
+        if self._process is not None:
+            _signal(self._process, signal.SIGKILL)
+            self._process.wait()
+            self._ended(self._process)
+
+    def _ended(self, process: "subprocess.Popen[bytes]") -> None:
+        """Forget a process that is gone; its watcher need not look for it."""
+        self._process = None
+        if process.stdin and not process.stdin.closed:
+            with contextlib.suppress(OSError):
+                process.stdin.write(b"x")
+                process.stdin.close()
 
     def _launched(self, words: list[str]) -> "subprocess.Popen[bytes]":
         """The process: a program's path, then its arguments with their own name first."""
+        if self._log_file.exists() and self._log_file.stat().st_size > _LOG_BYTES:
+            self._log_file.replace(self._log_file.with_suffix(".old.log"))
         awake = {"VLLM_SERVER_DEV_MODE": "1"} if self._settings.sleep_memory > 0 else {}  # which offers /sleep and /wake_up
+        known = {name: value for name, value in os.environ.items() if not name.endswith(_PROVIDERS_KEYS)}
         with self._log_file.open("ab") as log:
+            self._said_before = log.tell()
             return subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid()), *words],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-I", "-S", "-c", _LAUNCH, f"{self._settings.stop_seconds:g}", *words],
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "VLLM_API_KEY": self.key, **awake},
+                env={**known, "VLLM_API_KEY": self.key, **awake},
                 start_new_session=True,
             )
 
-    async def _until_ready(self, deadline: float) -> None:
+    async def _until_ready(self, process: "subprocess.Popen[bytes]", deadline: float) -> None:
         session = await http()
-        while self._process is not None:
-            code = self._process.poll()
+        while True:
+            code = process.poll()
             if code is not None:
                 why = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
                 raise self._failed(f"{why} before it was ready")
@@ -163,7 +199,9 @@ class Engine:
         return {"Authorization": f"Bearer {self.key}"}
 
     def _failed(self, what: str) -> EngineFailed:
-        said = self._log_file.read_text(encoding="utf-8", errors="replace").strip()[-400:].replace(self.key, "[key]")
+        with self._log_file.open("rb") as log:
+            log.seek(max(self._said_before, log.seek(0, os.SEEK_END) - 10 * _LAST_WORDS))
+            said = log.read().decode("utf-8", "replace").replace(self.key, "[key]").strip()[-_LAST_WORDS:]
         return EngineFailed(
             f"the engine of {self.model.name} {what}; it says: {shorten(said) if said else 'nothing'}",
             remedy=f"see {self._log_file}; then correct [pool] in symposia.toml, or raise its start_seconds",
@@ -188,3 +226,20 @@ def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
     """Send a signal to the process and whatever it started, which share a session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
+
+
+def _until_gone(group: int, seconds: float) -> None:
+    """Wait until no process of a group is left, for so long at most."""
+    until = time.monotonic() + seconds
+    while _lives(group) and time.monotonic() < until:
+        time.sleep(_POLL)
+
+
+def _lives(group: int) -> bool:
+    """Whether Linux still runs a process of a group; one that has ended and that nobody waits for holds no memory."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group, *_ = stat.read_text(errors="replace").rpartition(")")[2].split()
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False

@@ -12,7 +12,11 @@ from symposia.state.errors import BadInput, UnknownName
 LOCAL: Final = "local/"
 """What the names of the pool's models begin with."""
 HOST: Final = "127.0.0.1"
-VLLM: Final = "vllm serve {weights} --served-model-name {name} --host {host} --port {port} --gpu-memory-utilization {fraction}"
+VLLM: Final = (
+    "vllm serve {weights} --served-model-name {name} --host {host} --port {port} --gpu-memory-utilization {fraction}"
+    " --disable-uvicorn-access-log"
+)
+"""Every request would be a line of its log."""
 _HUB: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _SPARE: Final = 0.9
 """Share of an accelerator's memory that engines may take in all: vLLM's own default for one engine."""
@@ -26,7 +30,7 @@ class Hosted:
     weights: str
     """Folder, or name on the hub."""
     memory: float | None = None
-    """GiB of the accelerator that its engine may take; None for an equal share."""
+    """GiB of the accelerator that its engine may take; None for an equal share. It counts as much in RAM while the engine sleeps."""
     quantization: str | None = None
     """How its weights are quantised, where the engine cannot tell: `awq`, `gptq`, `fp8`, ..."""
     arguments: tuple[str, ...] = ()
@@ -47,7 +51,10 @@ class PoolSettings:
     resident: int = 1
     """Engines that are ready at a time, at most."""
     sleep_memory: float = 0.0
-    """GiB of RAM for the weights of engines that sleep (vLLM's sleep mode); with 0 an engine without room ends."""
+    """GiB of RAM for engines that sleep (vLLM's sleep mode); with 0 an engine without room ends, as does one of unknown `memory`.
+
+    A sleeping engine keeps a GiB or two of the accelerator, which `memory` must leave free.
+    """
     health: str = "/health"
     """Path that answers 200 once an engine is ready."""
     start_seconds: float = 900.0
@@ -83,6 +90,12 @@ class PoolSettings:
     def naps(self, models: list[Hosted]) -> bool:
         """Whether the weights of these models can sleep in RAM together; a model of unknown size cannot."""
         return self.sleep_memory > 0 and sum(model.memory or self.sleep_memory + 1 for model in models) <= self.sleep_memory
+
+
+def of_pool(model: str) -> str | None:
+    """`local/NAME` of a role's model, also of a reward model `reward/local/NAME?...`; None for one that others serve."""
+    bare = model.removeprefix("reward/").partition("?")[0] if model.startswith(f"reward/{LOCAL}") else model
+    return bare if bare.startswith(LOCAL) else None
 
 
 def hosted(name: str, settings: PoolSettings) -> Hosted:

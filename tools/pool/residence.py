@@ -3,18 +3,22 @@
 import asyncio
 import atexit
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
+from symposia.state.errors import EngineFailed
 from symposia.tools.compatible import NAME
 from symposia.tools.pool.engine import Engine
 from symposia.tools.pool.plan import LOCAL, PoolSettings, hosted
 from symposia.tools.settings import settings
 
 _log = logging.getLogger("symposia.engines")
+_PAUSE = 10
+"""How many times as long as an engine took to fail it is not started again: who asks meanwhile is told how it failed."""
 _pools: "WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Pool, AsyncGenerator[None, None]]]" = WeakKeyDictionary()
 _alive: "WeakSet[Pool]" = WeakSet()
 
@@ -29,6 +33,7 @@ class Pool:
         self._users: Counter[str] = Counter()
         self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
         self._director: asyncio.Task[None] | None = None
+        self._failed: dict[str, tuple[float, EngineFailed]] = {}  # with the time from which a start is tried again
         self._left = asyncio.Event()
         self._crowded = False
         _alive.add(self)
@@ -70,10 +75,12 @@ class Pool:
         self._left.set()
 
     async def close(self) -> None:
-        """End every engine."""
+        """End every engine, and let nobody wait on."""
         if self._director is not None:
             self._director.cancel()
             await asyncio.gather(self._director, return_exceptions=True)
+        for _, turn in self._waiting:
+            turn.cancel()
         await asyncio.gather(*(engine.stop() for engine in self._engines.values()))
         _alive.discard(self)
 
@@ -92,7 +99,10 @@ class Pool:
         """Bring in the model that was asked for first, until nobody waits."""
         try:
             while self._waiting:
-                name = self._waiting[0][0]
+                name, turn = self._waiting[0]
+                if turn.done():  # whoever waited has gone
+                    self._waiting.popleft()
+                    continue
                 try:
                     await self._bring(self._engines[name])
                 except Exception as error:
@@ -111,8 +121,17 @@ class Pool:
             if await engine.wake():
                 return
         await engine.stop()  # of one that died, what it had started may live on
+        until, failure = self._failed.pop(_name(engine), (0.0, None))
+        if failure is not None and time.monotonic() < until:
+            self._failed[_name(engine)] = until, failure
+            raise EngineFailed(failure.message, remedy=failure.remedy)
         await self._make_room(engine)
-        await engine.start()
+        begun = time.monotonic()
+        try:
+            await engine.start()
+        except EngineFailed as error:
+            self._failed[_name(engine)] = time.monotonic() + _PAUSE * (time.monotonic() - begun), error
+            raise
 
     async def _make_room(self, engine: Engine) -> None:
         """Let idle engines go, the longest unused first, until another one fits in; whoever asks meanwhile waits behind it."""
@@ -129,7 +148,7 @@ class Pool:
             self._crowded = False
 
     async def _let_go(self, engine: Engine) -> None:
-        asleep = [one.model for one in self._engines.values() if one.state == "asleep"]
+        asleep = [one.model for one in self._engines.values() if one.state == "asleep" and one.alive]
         if not (self._settings.naps([*asleep, engine.model]) and await engine.sleep()):
             await engine.stop()
 
@@ -143,7 +162,7 @@ class Pool:
             if wanted != name:
                 self._waiting.append((wanted, turn))
             elif turn.done():
-                pass  # whoever waited has gone
+                pass
             elif error is not None:
                 turn.set_exception(error)
             else:
