@@ -56,11 +56,11 @@ from symposia.tools import recruiting
 from symposia.tools.embed import embedder_of
 from symposia.tools.equality import canon
 from symposia.tools.llm import model_of, quorum
-from symposia.tools.profile_views import export, picture, report
+from symposia.tools.profile_views import export, page, picture, report
 from symposia.tools.recruiting import BY_SKILL, Router
 from symposia.tools.vote import tally, winner
 
-__all__ = ["METHOD", "Params", "State", "build", "export", "graph", "picture", "prepare", "prepare_rows", "report"]
+__all__ = ["METHOD", "Params", "State", "build", "export", "graph", "page", "picture", "prepare", "prepare_rows", "report"]
 
 METHOD = Method(
     name="symbolic_moe",

@@ -435,7 +435,10 @@ def prepare(
             rows.rows_of(loaded, objects, {})
         asked = [row for _, row in objects]
     made, pressed = command.watched(config, lambda opened, hooks: runs.prepare(opened, method, asked, given, **hooks))
-    output.emit({**made, "content": output.brief(made["content"])}) if as_json else output.show_prepared(made)
+    if as_json:
+        output.emit({**made, "content": output.brief(made["content"])})
+    else:
+        output.show_prepared(made, getattr(loaded.module, "page", None))
     return 130 if pressed else int(made["status"] not in command.FINE)
 
 

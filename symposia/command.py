@@ -14,7 +14,7 @@ from typing import Any, NotRequired, Required, Self, TypeVar, get_args, get_orig
 
 from typing_extensions import get_type_hints
 
-from symposia import output, registry, rows, runs
+from symposia import output, pools, registry, rows, runs
 from symposia.api import given_params
 from symposia.config import Config, load_config, prompt_text
 from symposia.execution import Event, Listener
@@ -95,7 +95,7 @@ def execute(config: Config, work: Work[Result], as_json: bool, run_id: str | Non
     roles = registry.load(result.method).method.roles
     if as_json:
         output.emit(result.to_json())
-        _say_toys(record, roles)
+        _say_models(record, roles)
     else:
         output.show_result(result, record, roles)
     return 130 if pressed else int(result.status not in FINE)
@@ -133,7 +133,7 @@ def run_one(config: Config, record: dict[str, Any], as_json: bool) -> int:
 def run_file(config: Config, records: list[dict[str, Any]], as_json: bool) -> int:
     """Execute the rows of a file one after the other."""
     roles = registry.load(records[0]["method"]).method.roles
-    _say_toys(records[0], roles)
+    _say_models(records[0], roles)
 
     async def work(opened: Store) -> tuple[list[dict[str, Any]], bool]:
         done = []
@@ -291,10 +291,13 @@ def check_address(record: dict[str, Any], loaded: Loaded, api_base: str | None) 
         raise BadInput("--api-base is given, but no model", remedy=f"--model NAME; {api_base.rstrip('/')}/models lists them")
 
 
-def _say_toys(record: dict[str, Any], roles: Sequence[str]) -> None:
-    """Say on stderr when toys answer."""
-    if note := toy_note(models_of(record, roles).values()):
+def _say_models(record: dict[str, Any], roles: Sequence[str]) -> None:
+    """Say on stderr when toys answer, or which models of this machine will be started."""
+    models = models_of(record, roles)
+    if note := toy_note(models.values()):
         say(note)
+    for line in pools.told(pools.planned(models), by_model=False):
+        say(line)
 
 
 def method_card(loaded: Loaded) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -217,9 +217,11 @@ def brief(content: Any) -> Any:
     return {name: f"{len(value)} characters" if isinstance(value, str) and len(value) > 2000 else value for name, value in content.items()}
 
 
-def show_prepared(made: Mapping[str, Any]) -> None:
-    """What `prepare` made, or why it did not."""
+def show_prepared(made: Mapping[str, Any], page: Callable[[Any], str] | None = None) -> None:
+    """What `prepare` made, as the method's own page of it, or why it did not."""
     if made["artefact_id"]:
+        if page is not None:
+            OUT.print(Text(safe(page(made["content"]))), soft_wrap=True)
         OUT.print(Text(f"artefact {made['artefact_id']}", style="bold"))
         OUT.print(Text(f"calls    {_calls(made['calls'])}"))
         OUT.print(Text(f"cost     {cost(made['cost_usd'])}"))
