@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from symposia.registry import Loaded, load
+from symposia.registry import Loaded, load, names
 from symposia.state.errors import BadInput, SymposiaError
 
 _SKETCH = re.compile(r"\b(?=(\w+)\s*-\.\s*([^\n]+?)\s*\.->\s*(\w+))")
@@ -58,14 +58,29 @@ def draw_method(name: str, out: Path | None) -> None:
 
 def graph_of(loaded: Loaded) -> tuple[list[str], list[Edge]]:
     """Nodes and edges of a method's graph, subgraphs unfolded (`suite:vote`), in the order in which they can be reached."""
-    graph = loaded.compile().get_graph(xray=1)
-    labels = {(_ENDS.get(a, a), _ENDS.get(b, b)): text for a, text, b in _SKETCH.findall(loaded.module.__doc__ or "")}
+    compiled = loaded.compile()
+    graph = compiled.get_graph(xray=1)
+    sketches = {"": _sketch(loaded.module.__doc__)}
+    for frame, inner in compiled.get_subgraphs():
+        sketches[frame] = next((_sketch(one.module.__doc__) for one in map(load, names()) if one.module.graph is inner), {})
     edges = [
-        Edge(e.source, e.target, e.conditional, _label(e.data, labels.get((e.source, e.target), "")) if e.conditional else "")
+        Edge(e.source, e.target, e.conditional, _label(e.data, _sketched(sketches, e.source, e.target)) if e.conditional else "")
         for e in graph.edges
     ]
     position = {node: i for i, node in enumerate(_reached(list(graph.nodes), edges))}
     return list(position), sorted(edges, key=lambda e: (position[e.source], position[e.target]))
+
+
+def _sketch(text: str | None) -> dict[tuple[str, str], str]:
+    """The labels of a docstring's sketch, by the ends of their edges."""
+    return {(_ENDS.get(a, a), _ENDS.get(b, b)): label for a, label, b in _SKETCH.findall(text or "")}
+
+
+def _sketched(sketches: Mapping[str, Mapping[tuple[str, str], str]], source: str, target: str) -> str:
+    """The label of an edge: inside a subgraph as its own file says, else as between its outer ends."""
+    (frame, _, start), (other, _, end) = source.rpartition(":"), target.rpartition(":")
+    inside = sketches.get(frame, {}).get((start, end)) if frame == other else None
+    return inside or sketches[""].get((frame or start, other or end), "")
 
 
 def _label(given: object, sketched: str) -> str:

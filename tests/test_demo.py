@@ -14,14 +14,14 @@ from symposia.state.errors import BadInput
 from symposia.state.store import open_store
 
 
-def test_the_demo_prints_a_table_and_a_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_prints_a_table_and_a_path(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     before = gc.get_threshold(), gc.get_freeze_count()
     address = str(tmp_path / "demo.db")
     assert run_demo(limit=6, store=address) == 0
     assert (gc.get_threshold(), gc.get_freeze_count()) == before
     out, err = capsys.readouterr()
-    plain = " ".join(out.split())  # however narrow the terminal
-    assert "6 arithmetic word problems, 6 methods, toy/default, seed 0; k = 8 samples, 2 rounds of refinement at most" in plain
+    assert "6 arithmetic word problems, 6 methods, toy/default, seed 0; k = 8 samples, 2 rounds of refinement at most" in out
     assert "no language models" in out
     for name in METHODS:
         assert load(name).method.title in out

@@ -144,9 +144,9 @@ async def test_an_altered_router_is_a_banner_and_hides_the_states(sqlite: Store,
 
 async def test_a_method_that_is_gone_leaves_the_journal(sqlite: Store, run_id: str) -> None:
     record = await sqlite.run(run_id)
-    await sqlite.put_run({**record, "method": "magicor"})
+    await sqlite.put_run({**record, "method": "magicoree"})
     text = await shown(sqlite, run_id)
-    assert "cannot be replayed: unknown method 'magicor'; did you mean 'magicore'?" in text
+    assert "cannot be replayed: unknown method 'magicoree'; did you mean 'magicore'" in text
     assert re.search(r" 8 +refine +refiner 4", text)
 
 
@@ -249,7 +249,15 @@ async def test_calls_stand_in_the_order_of_their_places(script: Any, sqlite: Sto
         ({}, "empty"),
         ([[["a"]]], "a"),
         ([True, False, True], "True x2, False x1"),
-        ([float("nan"), 1], "nan x1, 1 x1"),
+        ([float("nan"), 1], "nan, 1"),
+        (
+            [{"status": "pass", "got": 1}, {"status": "fail", "got": 2}, {"status": "pass", "got": 1}],
+            "3 records of status (pass x2, fail x1), got",
+        ),
+        ([{"status": "pass"}, {"status": "fail"}], "2 records of status"),
+        ({"n1": {"score": 3, "by": None}}, "n1: score=3, by=none"),
+        ({f"n{i}": {"score": i} for i in range(5)}, "2 before; n2: score=2; n3: score=3; n4: score=4"),
+        ({f"n{i}": {"id": i, "steps": []} for i in range(9)}, "n0 to n8: 9 records of id, steps"),
         (["x"] * 3 + [str(i) for i in range(9)], "x x3, 0 x1, 1 x1, 2 x1, 3 x1, 4 x1, and 4 more"),
     ],
 )
