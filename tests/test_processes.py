@@ -122,7 +122,7 @@ def test_workers_do_what_one_process_does_and_one_may_be_killed(server, batch, m
     killed: list[int] = []
 
     def kill() -> None:
-        ask(server, f"/_wait?answered={NEEDED // 3}")
+        ask(server, f"/_wait?answered={NEEDED // 3}&timeout=110")
         killed.extend(workers(os.getpid())[:1])
         os.kill(killed[0], signal.SIGKILL)
 
@@ -161,7 +161,7 @@ def test_a_budget_holds_across_workers_and_more_of_it_goes_on(server, batch):
 def test_when_the_parent_is_killed_its_workers_end_and_nothing_is_lost(server, batch):
     started = [sys.executable, "-m", "symposia.cli", *command(server, "orphans", "processes", "--workers", "2")]
     with subprocess.Popen(started, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
-        ask(server, f"/_wait?answered={NEEDED // 3}")
+        ask(server, f"/_wait?answered={NEEDED // 3}&timeout=110")
         children = workers(parent.pid)
         parent.kill()
     assert len(children) == 2

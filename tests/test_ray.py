@@ -113,7 +113,7 @@ def test_two_nodes_do_what_one_process_does_and_a_worker_may_be_killed(cluster, 
     killed: list[int] = []
 
     def kill() -> None:
-        ask(server, f"/_wait?answered={NEEDED // 3}")
+        ask(server, f"/_wait?answered={NEEDED // 3}&timeout=110")
         killed.extend(actors())
         os.kill(killed[0], signal.SIGKILL)
 
