@@ -80,7 +80,7 @@ async def attacker(rows: Sequence[Row], gate: asyncio.Semaphore) -> Oracle:
     async def order(row: Row) -> None:
         name, cases = row["signature"], known.cases[row["signature"]]
         async with gate:
-            done = await run_calls(row["code"], cases.entry_point, cases.calls, TESTS, cases.as_sets)
+            done = await run_calls(row["code"], cases.entry_point, cases.calls, TESTS, cases.through)
         fine = [passes(one, value_text(value), cases.absolute) for one, value in zip(done, cases.expected, strict=True)]
         unknown = [one["text"] == NOT_RUN for one in done]
         known.orders[name].sort(key=lambda i: fine[i] or unknown[i])

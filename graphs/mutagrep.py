@@ -105,6 +105,9 @@ class Params(IndexParams):
     node_budget: int = Field(80, ge=1, description="plans made in all, the empty one included; 80 in the paper's main run")
     max_depth: int = Field(20, ge=0, description="level whose plans are not expanded; 20 in the paper")
     k_symbols: int = Field(5, ge=1, description="symbols that a step is grounded in at most; 5 in the paper")
+    retriever: Literal["embedding", "bm25"] = Field(
+        "embedding", description="what finds a step's symbols: meaning, or letters of full paths, as the authors' other retriever"
+    )
     n_starting: int = Field(100, ge=0, description="symbols near the request that the planner is shown; 100 in the authors' code")
     mutate_requests: int = Field(
         3, ge=1, description="requests of an expansion, further ones for unreadable plans; 3, monotonic 1, in their code"
@@ -215,7 +218,8 @@ async def ground(state: State) -> dict[str, Any]:
     known = {step["intent"]: step["symbols"] for node in nodes.values() for step in node["steps"]}
     asked = [text for proposal in state["proposals"] for text in proposal["intents"]]
     fresh = [text for text in dict.fromkeys(asked) if text not in known]
-    known |= dict(zip(fresh, await ground_intents(held, fresh, state["params"]["k_symbols"]), strict=True)) if fresh else {}
+    found = await ground_intents(held, fresh, state["params"]["k_symbols"], method=state["params"]["retriever"])
+    known |= dict(zip(fresh, found, strict=True))
     made = {}
     for seq, proposal in enumerate(state["proposals"], len(nodes)):
         steps = parent["steps"][: proposal["kept"]] + [Step(intent=text, symbols=known[text]) for text in proposal["intents"]]

@@ -104,20 +104,24 @@ def check_input(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named(found: Mapping[str, Any]) -> dict[str, str]:
     """Entry point and signature, as given or as in the code."""
-    functions = _functions(found["code"])
+    functions, fault = _functions(found["code"])
     name = found.get("entry_point") or (functions[-1].name if functions else "")
     if not name.isidentifier():
-        what = f"the entry point {shorten(name, 40)!r} is no name" if name else "the code has no function at its top level"
+        nameless = (
+            f"the code cannot be parsed ({fault}), which hides its function" if fault else "the code has no function at its top level"
+        )
+        what = f"the entry point {shorten(name, 40)!r} is no name" if name else nameless
         raise BadInput(what, remedy="name the function: --input entry_point=NAME, or a row's field entry_point")
     own = next((f for f in functions if f.name == name), None)
     return {"entry_point": name, "signature": found.get("signature") or (f"{name}({ast.unparse(own.args)})" if own else f"{name}(...)")}
 
 
-def _functions(code: str) -> list[ast.FunctionDef]:
+def _functions(code: str) -> tuple[list[ast.FunctionDef], str]:
+    """The functions at the top level of a program, and why it cannot be parsed, if so."""
     try:
-        return [node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return []
+        return [node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)], ""
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        return [], shorten(str(error), 80)
 
 
 async def intake(state: Received, runtime: Runtime[Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ SHORT = 40
 
 _WHOLE = 1e15
 _MOST = 6  # forms of an answer, fields of a record, or items of a list that a line holds
+_LAST = 3  # entries of a mapping, or values of a field, that a line holds
 
 
 def gist(value: Any) -> str:
@@ -97,12 +98,12 @@ def _score_rows(value: Any) -> str | None:
 
 
 def _answers(value: Any) -> str | None:
-    """`18 x3, 20 x1, unreadable x1`: short values, counted."""
+    """`18 x3, 20 x1, unreadable x1`: short values, counted; without numbers where each is there once."""
     if not _all(value, lambda v: v is None or (isinstance(v, str | int | float) and len(str(v)) <= SHORT)):
         return None
     counts = Counter("unreadable" if v is None else brief(v) for v in value)
-    if len(value) == 1:
-        return next(iter(counts))
+    if len(counts) == len(value):
+        return _first(list(counts))
     return _first([f"{answer} x{count}" for answer, count in counts.most_common()])
 
 
@@ -124,6 +125,17 @@ def _record(value: Any) -> str | None:
     return _first([f"{name}={brief(item)}" for name, item in value.items()], 2 * _MOST) if value else "empty"
 
 
+def _entries(value: Any) -> str | None:
+    """`n1: score=3; n2: score=5`: records by name, the last ones, or which there are when they hold more than short values."""
+    if not isinstance(value, Mapping) or not value or not all(isinstance(entry, Mapping) for entry in value.values()):
+        return None
+    names = list(map(str, value))
+    if len(value) > 1 and any(_scalar(item) is None or len(str(item)) > SHORT for entry in value.values() for item in entry.values()):
+        return f"{names[0]} to {names[-1]}: {_list(list(value.values()))}"
+    earlier = f"{len(names) - _LAST} before; " if len(names) > _LAST else ""
+    return earlier + "; ".join(f"{name}: {_record(value[name])}" for name in list(value)[-_LAST:])
+
+
 def _list(value: Any) -> str:
     """Anything else: the only item, or how many there are and how they look."""
     if not isinstance(value, Sequence):
@@ -131,11 +143,21 @@ def _list(value: Any) -> str:
     if len(value) == 1:
         return gist(value[0])
     if _all(value, lambda v: isinstance(v, Mapping)):
-        return f"{len(value)} records of {_first([str(name) for name in value[0]])}"
+        return f"{len(value)} records of {_first([_field(name, value) for name in value[0]])}"
     return f"{len(value)} items" if value else "none"
 
 
-_FORMS: tuple[Callable[[Any], str | None], ...] = (_scalar, _votes, _scores, _score_rows, _answers, _texts, _record, _list)
+def _field(name: str, records: Sequence[Mapping[str, Any]]) -> str:
+    """A field of records: `status (fail x2, pass x1)` where it holds few short texts, else its name."""
+    values = [record.get(name) for record in records]
+    short = all(value is None or isinstance(value, bool) or (isinstance(value, str) and len(value) <= SHORT) for value in values)
+    kinds = Counter(brief(value) for value in values) if short else Counter[str]()
+    if not 0 < len(kinds) <= min(_LAST, len(values) - 1):
+        return str(name)
+    return f"{name} ({', '.join(f'{kind} x{count}' for kind, count in kinds.most_common())})"
+
+
+_FORMS: tuple[Callable[[Any], str | None], ...] = (_scalar, _votes, _scores, _score_rows, _answers, _texts, _entries, _record, _list)
 
 
 def _all(value: Any, test: Callable[[Any], bool]) -> bool:

@@ -26,12 +26,15 @@ from symposia.registry import load
 from symposia.shapes import brief, number
 from symposia.state.errors import BadInput, shorten
 from symposia.state.store import Store
+from symposia.tools.checkers import holds_tests
 
 Part = str | tuple[str, str]
 Record = Mapping[str, Any]
 
 _PIPE_WIDTH = 120  # columns where there is no terminal
 _FOLD = 300  # characters of a text in a state tree
+_LINES = 24  # of an answer, or of an input, in the head of a run
+_LINE = 200  # characters of each
 _ONE_LINE = 90  # characters of a container that stands on one line of it
 _ITEMS = 50  # items of a list in a state tree
 _COLORS = {"ok": "green", "no_answer": "yellow", "paused": "cyan", "failed": "red", "stopped": "red"}
@@ -105,8 +108,7 @@ def _facts(record: Record, run: Record) -> Iterator[tuple[str, list[Part]]]:
     yield "run", [(run["run_id"], "bold"), f"  {run['method']}  ", (run["status"], _COLORS.get(run["status"], ""))]
     if record["toys"]:
         yield "", [(_toy_note(record["toys"]), "yellow")]
-    if question := _question(run):
-        yield "question", [question]
+    yield from _question(run["input"])
     yield from _outcome(record, run)
     yield "calls", [_ledger(run)]
     if given := _changed_params(record):
@@ -120,15 +122,37 @@ def _toy_note(toys: Sequence[str]) -> str:
     return f"toy models ({', '.join(toys)}): rule-based, no language models"
 
 
-def _question(run: Record) -> str:
-    """The question, or whatever a method without one was given."""
-    given = run["input"]
-    return shorten(str(given.get("question") or (given and json.dumps(given, ensure_ascii=False, default=str)) or ""), 300)
+def _question(given: Record) -> Iterator[tuple[str, list[Part]]]:
+    """The question, or the fields that a method without one was given."""
+    if isinstance(given.get("question"), str):
+        yield "question", [shorten(given["question"], 300)]
+        return
+    left = _LINES
+    for name, value in given.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        text = _lines(text, min(left, _LINES // 4))
+        left -= text.count("\n") + 1
+        yield name, [text]
+        if left <= 0:
+            yield "", [("`--json` has the whole input", "dim")]
+            return
+
+
+def _lines(text: str, most: int) -> str:
+    """A text on one line, cut, or a program or the like on its own lines, the first ones of many."""
+    if "\n" not in text.strip():
+        return shorten(text, 300)
+    lines = [line[:_LINE] for line in text.strip("\n").splitlines()]
+    more = f"\n... ({len(lines)} lines)" if len(lines) > most else ""
+    return "\n".join(lines[:most]) + more
 
 
 def _outcome(record: Record, run: Record) -> Iterator[tuple[str, list[Part]]]:
     """Answer, verdict, error, and what a paused run waits for."""
-    if run.get("answer") is not None:
+    if isinstance(run.get("answer"), str) and "\n" in run["answer"].strip():
+        yield "answer", [(_lines(run["answer"], _LINES), "bold")]
+        yield "", [*_verdict(record), _reason(run).strip()]
+    elif run.get("answer") is not None:
         yield "answer", [(_answer(run["answer"]), "bold"), *_verdict(record), _reason(run)]
     elif run["status"] == "no_answer":
         yield "answer", ["none", *_verdict(record), _reason(run)]
@@ -154,6 +178,8 @@ def _verdict(record: Record) -> list[Part]:
     """The answer against the reference."""
     if record["correct"] is None:
         return []
+    if holds_tests(record["run"]["reference"]):
+        return [("right", "green"), ": it passes the tests  "] if record["correct"] else [("wrong", "red"), ": it fails a test  "]
     reference = _answer(record["run"]["reference"])
     return (
         [("  right", "green"), f" (reference {reference})"]

@@ -495,6 +495,15 @@ def test_bad_input_is_said_before_a_run_begins(given, match):
         runs.new_record("mutagrep", {}, {**ASKED, **given})
 
 
+async def test_letters_of_paths_can_find_a_steps_symbols(script):
+    Planner(script, lambda prompt, n: reply("fill_gaps", "zq"))
+    out = await run(node_budget=2, retriever="bm25", k_symbols=2)
+    first, second = out["nodes"]["n1"]["steps"]
+    assert first["symbols"][0]["full_path"].endswith("fill_gaps")
+    assert first["symbols"][0]["score"] > 1  # no cosine
+    assert second["symbols"] == []
+
+
 async def test_inv15_few_symbols_or_none_are_no_fault(script):
     planner = Planner(script, lambda prompt, n: reply("Add two numbers", "!!!"), code=lambda prompt, n: "```python\nadd(1, 2)\n```")
     asked = {"question": "Add.", "files": {"sums/plus.py": "def add(a, b):\n    return a + b\n"}}

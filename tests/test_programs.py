@@ -8,7 +8,7 @@ import pytest
 from symposia.grading import check_grader, grade
 from symposia.state.errors import BadInput, ReplyError
 from symposia.tools import program_runner
-from symposia.tools.checkers import cases_of, holds_tests, read_tests, row_tests
+from symposia.tools.checkers import Near, cases_of, holds_tests, read_tests, row_tests
 from symposia.tools.literals import LONGEST, call_text, equal, read_call, read_value, value_text
 from symposia.tools.programs import CALL, call, check, fence, passed_all, passes, read_code
 
@@ -94,11 +94,9 @@ def test_inv8_equality_is_that_of_the_checkers(got, expected, same):
     assert equal(got, expected) is same
 
 
-def test_tolerance_and_sets_of_a_checker():
+def test_tolerance_of_a_checker():
     assert equal([[1.00001]], [[1.0]], 1e-4)
     assert not equal([1.00001], [1.0])
-    assert equal([2, 1, 1], (1, 2), as_sets=True)
-    assert not equal([[1]], [[1]], as_sets=True)
 
 
 # Calls in the sandbox
@@ -123,6 +121,9 @@ def f(kind, items=()):
     if kind == "print": print("5"); print("x" * 100)
     if kind == "raise": raise ValueError("no")
     if kind == "change": items.append(1); return items
+    if kind == "keys": return {2: 1}.keys()
+    if kind == "half": return __import__("fractions").Fraction(1, 2)
+    if kind == "third": return __import__("fractions").Fraction(1, 3)
     if kind == "sub": return __import__("collections").OrderedDict(a=(1, {2}))
     return 5
 """
@@ -135,6 +136,9 @@ def f(kind, items=()):
         ("print", "ok", "5"),
         ("lie", "ok", "4"),
         ("odd", "odd", "5"),
+        ("keys", "ok", "{2}"),
+        ("half", "ok", "0.5"),
+        ("third", "odd", "Fraction(1, 3)"),
         ("sub", "ok", "{'a': (1, {2})}"),
         ("exit", "error", "SystemExit: 0"),
         ("raise", "error", "ValueError: no"),
@@ -178,18 +182,50 @@ async def test_a_series_of_calls_that_take_too_long_is_given_up(monkeypatch):
 # Tests of data sets
 
 
-def test_checkers_and_asserts_are_taken_apart():
+def test_checkers_are_taken_apart():
     (cases,) = cases_of({"test": CHECKER})
-    assert (cases.entry_point, cases.calls, cases.expected, cases.as_sets) == ("bigger", ["(13, 9, )", "(1, -1, )"], [True, False], False)
-    (as_sets,) = cases_of({"test": CHECKER.replace("    assert out", "    out = set(out)\n    assert out").replace(", 0)", ", 0.0001)")})
-    assert (as_sets.as_sets, as_sets.absolute) == (True, 0.0001)
-    kept = ["assert f(1) == 2", "assert (f(2)) == [3]", "assert not f(3)", "assert f(x=1) == 2", "assert g(1) == 1"]
-    found = cases_of({"test_list": kept})
-    assert [part if isinstance(part, str) else (part.entry_point, part.calls) for part in found] == [
-        ("f", ["(1, )", "(2, )"]),
-        *kept[2:4],
-        ("g", ["(1, )"]),
+    assert (cases.entry_point, cases.calls, cases.expected, cases.through) == ("bigger", ["(13, 9, )", "(1, -1, )"], [True, False], "")
+    in_sets = CHECKER.replace("    assert out", "    out = set(out)\n    assert out").replace(", 0)", ", 0.0001)")
+    assert cases_of({"test": in_sets}) == [in_sets]  # True is nothing to make a set of
+    (cases,) = cases_of({"test": in_sets.replace("[True, False]", "[[2, 1, 2], [1]]")})
+    assert (cases.through, cases.absolute, cases.expected) == ("set", 0.0001, [{1, 2}, {1}])
+
+
+def test_assertions_are_taken_apart():
+    asserted = ["f(1) == 2", "(f(2)) == [3]", "g(1) == 1", "not f(3)", "f('a')", "set(f(4)) == set([2, 1])", "abs(f(5) - 0.5) < 1e-3"]
+    asserted += ["math.isclose(f(6), 1.0, rel_tol=0.01)", "f(7) == 7, 'why'"]
+    found = cases_of({"test_list": [f"assert {text}" for text in asserted]})
+    assert [(part.entry_point, part.calls, part.expected, part.through) for part in found] == [
+        ("f", ["(1, )", "(2, )"], [2, [3]], ""),
+        ("g", ["(1, )"], [1], ""),
+        ("f", ["(3, )", "('a', )"], [False, True], "bool"),
+        ("f", ["(4, )"], [{1, 2}], "set"),
+        ("f", ["(5, )", "(6, )", "(7, )"], [Near(0.5, 0.0, 1e-3), Near(1.0, 0.01, 0.0), 7], ""),
     ]
+
+
+KEPT = ["f(x=1) == 2", "f(1) is True", "f(x) == 1", "f(1) == g(1)", "all(f(i) for i in [1])", "all([1])", "1 < f(1)", "f(f(1)) == 1"]
+KEPT += ["isinstance(f(1), int)", "math.isclose(f(1), 1.0, tol=1)", "abs(f(1)) < 2", "[f(1)] == [1]", "not 1"]
+
+
+@pytest.mark.parametrize("text", KEPT)
+def test_other_assertions_are_run_as_they_are(text):
+    assert cases_of({"test_list": [f"assert {text}"]}) == [f"assert {text}"]
+    check_function = f"def check(f):\n    assert f(2) == 2\n    assert {text}\n"
+    assert cases_of({"test": check_function, "entry_point": "h"}) == [f"{check_function}\n\ncheck(h)\n"]
+
+
+def test_a_check_function_is_taken_apart():
+    text = "METADATA = {}\n\n\ndef check(candidate):\n    'why'\n    assert candidate(2, 1) == True, 'no'\n    assert True\n"
+    text += "    assert not candidate(1)\n"
+    assert cases_of({"test": text, "entry_point": "bigger"}) == cases_of({"test": text + "\ncheck(bigger)\n"})
+    assert [(part.entry_point, part.calls) for part in cases_of({"test": text, "entry_point": "bigger"})] == [
+        ("bigger", ["(2, 1, )"]),
+        ("bigger", ["(1, )"]),
+    ]
+    assert cases_of({"test": text}) == [text]
+    looped = text + "    for n in range(3):\n        assert candidate(n)\n"
+    assert cases_of({"test": looped, "entry_point": "f"}) == [f"{looped}\n\ncheck(f)\n"]
 
 
 @pytest.mark.parametrize(
@@ -217,6 +253,40 @@ async def test_other_tests_run_beside_the_program(code, good):
     assert passed_all(await check(code, {"test": check_function, "entry_point": "add"})) is good
     listed = {"test_list": ["assert math.isclose(add(1, 2), 3)"], "test_imports": ["import math"]}
     assert passed_all(await check(code, listed)) is good
+
+
+CHEATS = {
+    "equal to all": "class A(int):\n    def __eq__(self, other): return True\n    __sub__ = __abs__ = lambda *a: 0\ndef f(n): return A(7)",
+    "an odd object": "class A:\n    def __eq__(self, other): return True\ndef f(n): return A()",
+    "in a list": "class A:\n    def __eq__(self, other): return True\ndef f(n): return [A()]",
+    "own zip": "def zip(*lists): return []\ndef f(n): return 0",
+    "other builtins": "import builtins\nbuiltins.zip = lambda *lists: []\nbuiltins.abs = lambda n: 0\ndef f(n): return 0",
+    "left": "import os\ndef f(n): os._exit(86)",
+    "left by an exit handler": "import atexit, os\natexit.register(os._exit, 86)\ndef f(n): raise SystemExit(0)",
+    "the runner's names": "import __main__\n__main__._tell = __main__._said = print\ndef f(n): return 0",
+    "the runner's names on the stack": "import sys\nframe = sys._getframe()\nwhile frame:\n    tell = frame.f_globals.get('_tell')\n"
+    "    if tell: frame.f_globals['_tell'] = lambda mark, **said: tell(mark, value='True')\n    frame = frame.f_back\ndef f(n): return 0",
+    "a trace": "import sys\nsys.settrace(lambda *a: None)\ndef f(n): return 0",
+    "no asserts": "import sys\nsys.flags = None\nAssertionError = BaseException\ndef f(n): return 0",
+}
+KINDS = {
+    "in a loop": "def check(candidate):\n    for n, square in zip([2, 3], [4, 9]):\n        assert candidate(n) == square\n",
+    "one by one": "def check(candidate):\n    assert candidate(2) == 4\n    assert abs(candidate(3) - 9) < 1e-6\n",
+    "in a list": "def check(candidate):\n    for n, square in zip([2, 3], [4, 9]):\n        assert candidate(n) in (square, [square])\n",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_program_passes_no_tests_by_a_trick(kind):
+    tests = {"test": KINDS[kind], "entry_point": "f"}
+    assert passed_all(await check("def f(n): return n * n", tests))
+    passed = [name for name, code in CHEATS.items() if passed_all(await check(code, tests))]
+    assert passed == []
+
+
+async def test_what_a_program_says_can_be_kept():
+    called = await call("def f(): raise ValueError('\\ud800')", "f", [])
+    assert called["text"] == "ValueError: \N{REPLACEMENT CHARACTER}"
 
 
 def test_no_tests_are_none_passed():

@@ -68,6 +68,23 @@ parents = (os.getppid() or 1, 1, places["pid"])
 """
 
 ATTACKS: dict[str, Attack] = {
+    "descriptors that were left open": Attack(
+        "import os\nfor fd in range(3, 1024):\n try: print('breach', fd, os.fstat(fd))\n except OSError: pass\n"
+        "for fd, what in ((0, os.write), (1, os.read), (2, os.read)):\n try: print('breach', what(fd, 1 if fd else b'x'))\n"
+        " except OSError: pass"
+    ),
+    "memory of the run before": Attack(
+        "import ctypes, gc\nsaid = b'assert os.' + b'listdir() == []'\nreserve = ctypes.CDLL(None).malloc\n"
+        "reserve.restype = ctypes.c_void_p\nfor size in (64, 512, 4096, 65536, 1 << 20):\n for _ in range(20):\n"
+        "  if said in ctypes.string_at(reserve(ctypes.c_size_t(size)), size): print('breach', size)\n"
+        "for one in gc.get_objects():\n if isinstance(one, dict) and said.decode() in map(str, one.values()): print('breach', one)"
+    ),
+    "limits raised": Attack(
+        "import resource\nfor name in ('AS', 'NPROC', 'CPU', 'FSIZE', 'NOFILE', 'MEMLOCK', 'CORE'):\n"
+        " try: print('breach', name, resource.setrlimit(getattr(resource, 'RLIMIT_' + name), (-1, -1)))\n"
+        " except (ValueError, OSError): pass"
+    ),
+    "a child of the server": Attack(syscalls(("clone", "0x8000 | 17, 0, 0, 0, 0"))),
     "fork bomb": Attack("import os\nwhile True: os.fork()", "exception"),
     "fork bomb among a few": Attack(
         "import os, time\nwhile True:\n try:\n  if not os.fork(): os.write(1, b'f')\n except OSError: time.sleep(0.01)", "timeout", FAMILY

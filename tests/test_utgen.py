@@ -274,7 +274,7 @@ async def test_inv9_the_right_solution_and_hidden_tests_are_in_no_prompt(script,
         ({**TASK, "test_imports": [1]}, "test_imports is no list of texts"),
         ({**TASK, "entry_point": "a b"}, "entry point 'a b' is no name"),
         ({"prompt": "p", "code": "x = 1"}, "no function at its top level"),
-        ({"prompt": "p", "code": "x = = 1"}, "no function at its top level"),
+        ({"prompt": "p", "code": "x = = 1"}, "cannot be parsed .invalid syntax"),
         ({"messages": [{"role": "user", "content": "Hello."}]}, "no task with code"),
     ],
 )

@@ -1,9 +1,10 @@
 """Tests as data sets carry them, taken apart by their syntax tree: calls with the values expected, wherever these are literals."""
 
 import ast
+import builtins
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NotRequired
 
@@ -22,6 +23,21 @@ class Tests(TypedDict):
     test: NotRequired[str]
 
 
+THROUGH = ("set", "sorted", "list", "tuple", "len", "bool")
+"""What a test may do to a value before it compares it."""
+
+_CLOSE = {"rel_tol": 1e-9, "abs_tol": 0.0}  # of math.isclose
+
+
+@dataclass(frozen=True)
+class Near:
+    """A number that a value has to be close to, as `math.isclose` says it."""
+
+    number: float
+    relative: float
+    absolute: float
+
+
 @dataclass(frozen=True)
 class Cases:
     """Calls of one function with the values expected, read from tests."""
@@ -30,13 +46,15 @@ class Cases:
     calls: list[str]
     """Tuples of arguments, as text."""
     expected: list[Any]
+    """Values, or `Near` some number."""
     absolute: float = 0.0
-    as_sets: bool = False
+    through: str = ""
+    """One of `THROUGH`, or nothing."""
 
 
 def cases_of(tests: Tests) -> list[Cases | str]:
     """All tests as cases, or as texts to be run where they cannot be taken apart."""
-    return [*_assertions(tests), *_checker(tests)]
+    return [*_joined(_case(text) or text for text in tests.get("test_list", [])), *_checker(tests)]
 
 
 def tuple_text(arguments: Sequence[str]) -> str:
@@ -44,15 +62,15 @@ def tuple_text(arguments: Sequence[str]) -> str:
     return f"({''.join(f'{argument}, ' for argument in arguments)})"
 
 
-def _assertions(tests: Tests) -> list[Cases | str]:
-    """The assert statements: those that compare a call with a literal by function, all others as they are."""
+def _joined(parts: Iterable[Cases | str]) -> list[Cases | str]:
+    """Tests in their order, neighbours of one kind as one."""
     found: list[Cases | str] = []
-    for text in tests.get("test_list", []):
-        case, last = _case(text), found[-1] if found else None
-        if case and isinstance(last, Cases) and last.entry_point == case.entry_point:
-            found[-1] = Cases(case.entry_point, last.calls + case.calls, last.expected + case.expected)
+    for part in parts:
+        last = found[-1] if found else None
+        if isinstance(part, Cases) and isinstance(last, Cases) and replace(last, calls=part.calls, expected=part.expected) == part:
+            found[-1] = replace(last, calls=last.calls + part.calls, expected=last.expected + part.expected)
         else:
-            found.append(case or text)
+            found.append(part)
     return found
 
 
@@ -60,28 +78,87 @@ def _assertions(tests: Tests) -> list[Cases | str]:
 def _case(text: str) -> Cases | None:
     """`assert f(1, 2) == 3` as a case."""
     match _body(text):
-        case [ast.Assert(test=ast.Compare(left=ast.Call(func=ast.Name(id=name)) as called, ops=[ast.Eq()], comparators=[value]))]:
-            try:
-                arguments = [value_text(read_node(argument)) for argument in called.args]
-                return None if called.keywords else Cases(name, [tuple_text(arguments)], [read_node(value)])
-            except (ReplyError, RecursionError):
-                return None
+        case [ast.Assert(test=test)]:
+            return _asserted(test)
+    return None
+
+
+def _asserted(test: ast.expr) -> Cases | None:
+    """An assertion as a case: a call that is compared with a literal, is close to a number, or is true or not; None for any other."""
+    try:
+        match test:
+            case ast.Compare(
+                left=ast.Call(func=ast.Name(id="abs"), args=[ast.BinOp(left=called, op=ast.Sub(), right=value)]),
+                ops=[ast.Lt() | ast.LtE()],
+                comparators=[bound],
+            ):
+                return _of(called, Near(read_node(value), 0.0, read_node(bound)))
+            case ast.Compare(left=called, ops=[ast.Eq()], comparators=[value]):
+                return _of(called, read_node(value))
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="math"), attr="isclose"), args=[called, value], keywords=given):
+                bounds = _CLOSE | {str(one.arg): read_node(one.value) for one in given}
+                return _of(called, Near(read_node(value), bounds.pop("rel_tol"), bounds.pop("abs_tol"))) if len(bounds) == 2 else None
+            case ast.UnaryOp(op=ast.Not(), operand=called):
+                return _of(called, False, "bool")
+        return _of(test, True, "bool")
+    except (ReplyError, RecursionError):
+        return None
+
+
+def _of(called: ast.expr, expected: Any, through: str = "") -> Cases | None:
+    """A call, perhaps inside of `set(...)` and the like, as a case.
+
+    Raises:
+        ReplyError: An argument is no literal.
+    """
+    match called:
+        case ast.Call(func=ast.Name(id=name), args=[ast.Call() as inner], keywords=[]) if name in THROUGH and not through:
+            return _of(inner, expected, name)
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if through != "bool" or not hasattr(builtins, name):
+            return Cases(name, [tuple_text([value_text(read_node(argument)) for argument in arguments])], [expected], through=through)
     return None
 
 
 def _checker(tests: Tests) -> list[Cases | str]:
-    """The hidden tests: an EvalPlus checker as cases, any other as a text, which `check(candidate)` has to be called in."""
+    """The hidden tests: a checker of EvalPlus or HumanEval as cases, any other as a text, which `check(candidate)` has to be called in."""
     text = tests.get("test")
     if not text:
         return []
-    return [_evalplus(text) or with_call(text, tests.get("entry_point"))]
+    evalplus = _evalplus(text)
+    return [evalplus] if evalplus else _humaneval(text, entry_of(tests)) or [with_call(text, tests.get("entry_point"))]
 
 
 def with_call(text: str, entry_point: str | None) -> str:
     """Tests as a text that runs them: those of HumanEval only define `check`, which is then called."""
     names = {node.name for node in _body(text) if isinstance(node, ast.FunctionDef)}
-    called = re.search(r"^check\(", text, re.MULTILINE)
-    return f"{text}\n\ncheck({entry_point})\n" if "check" in names and not called and entry_point else text
+    return f"{text}\n\ncheck({entry_point})\n" if "check" in names and not _CALLED.search(text) and entry_point else text
+
+
+def entry_of(tests: Tests) -> str | None:
+    """The function that is tested, as far as the tests say it."""
+    called = _CALLED.search(tests.get("test", ""))
+    return tests.get("entry_point") or (called[1] if called else None)
+
+
+_CALLED = re.compile(r"^check\(([^\W\d]\w*)\)", re.MULTILINE)
+
+
+@lru_cache(maxsize=256)
+def _humaneval(text: str, entry_point: str | None) -> list[Cases | str]:
+    """The assertions of a function `check(candidate)` as cases, if all of them can be; else none."""
+    checks = [node for node in _body(text) if isinstance(node, ast.FunctionDef)]
+    if [node.name for node in checks] != ["check"] or len(checks[0].args.args) != 1 or not entry_point:
+        return []
+    asserted = [node.test for node in checks[0].body if isinstance(node, ast.Assert)]
+    others = [node for node in checks[0].body if not isinstance(node, ast.Assert | ast.Pass) and not _is_constant(node)]
+    cases = [_asserted(test) for test in asserted if not (isinstance(test, ast.Constant) and test.value)]
+    if others or not all(case and case.entry_point == checks[0].args.args[0].arg for case in cases):
+        return []
+    return _joined(replace(case, entry_point=entry_point) for case in cases if case)
+
+
+def _is_constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 @lru_cache(maxsize=256)
@@ -95,13 +172,14 @@ def _evalplus(text: str) -> Cases | None:
         return None
     match asserted.args:
         case [ast.Call(func=ast.Name(id=name), args=[ast.Starred()]), ast.Name(), ast.Constant(value=int() | float() as absolute)]:
+            through = "set" if "set(out)" in text.partition("inputs =")[0] else ""
             try:
                 inputs, results = (_list(lists[key]) for key in ("inputs", "results"))
-                as_sets = "set(out)" in text.partition("inputs =")[0]
+                expected = [set(result) for result in results] if through else results
                 calls_as_text = [tuple_text([value_text(value) for value in arguments]) for arguments in inputs]
             except (ReplyError, TypeError, RecursionError):
                 return None
-            return Cases(name, calls_as_text, results, float(absolute), as_sets) if len(inputs) == len(results) else None
+            return Cases(name, calls_as_text, expected, float(absolute), through) if len(inputs) == len(results) else None
     return None
 
 

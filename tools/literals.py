@@ -87,7 +87,7 @@ def call_text(name: str, arguments: Sequence[str]) -> str:
     return f"{name}({', '.join(arguments)})"
 
 
-def equal(got: Any, expected: Any, absolute: float = 0.0, *, as_sets: bool = False) -> bool:
+def equal(got: Any, expected: Any, absolute: float = 0.0) -> bool:
     """Whether a value is the expected one, as EvalPlus compares: by `==`, floats within a tolerance.
 
     So `True` and 1 are equal, as Python says, and a list is no tuple unless it is one of floats.
@@ -97,11 +97,8 @@ def equal(got: Any, expected: Any, absolute: float = 0.0, *, as_sets: bool = Fal
         expected: What it should.
         absolute: By how much numbers may differ; 0 stands for `ABSOLUTE` where the expected value is a float, or a list or tuple of floats,
             and for exactly nothing elsewhere.
-        as_sets: Compare the items without their order and number.
     """
     try:
-        if as_sets:
-            return bool(set(got) == set(expected))
         if got == expected:
             return True
         close_by = absolute or (ABSOLUTE if _floats(expected) else 0.0)

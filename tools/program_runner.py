@@ -13,6 +13,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from symposia.state.errors import ReplyError, shorten
+from symposia.state.packing import sound_all
 from symposia.tools.literals import read_value, value_text
 from symposia.tools.sandbox import Bounds, Profile, Result, run_code
 
@@ -38,8 +39,9 @@ NOT_RUN = "not run: calls before it took too long"
 _NUMPY = re.compile(r"\b(?:numpy|np)\b")
 
 _RUNNER = """\
-import json as _json, os as _os, signal as _signal, sys as _sys, types as _types
+import builtins as _builtins, functools as _functools, json as _json, os as _os, signal as _signal, sys as _sys, types as _types
 _write, _dumps, _repr = _os.write, _json.dumps, repr
+_untouched = dict(vars(_builtins))
 
 class _Overtime(BaseException):
     pass
@@ -56,8 +58,12 @@ def _plain(value):
     for base in (int, float, complex, str, bytes):
         if isinstance(value, base):
             return base.__new__(base, value)
+    if isinstance(value, (type({}.keys()), type({}.items()))):
+        return {_plain(item) for item in value}
     if kind.__module__ == "numpy":
         return _plain(value.tolist())
+    if kind.__module__ in ("decimal", "fractions") and float(value) == value:
+        return float(value)
     raise TypeError(kind.__name__)
 
 def _tell(mark, **said):
@@ -75,7 +81,7 @@ def _said(error):
 
 def _load(imports, code):
     module = _types.ModuleType("program")
-    _sys.modules["program"] = module
+    _sys.modules["program"] = _sys.modules["__main__"] = module
     exec(imports, module.__dict__)
     exec(compile(code, "program.py", "exec"), module.__dict__)
     return module.__dict__
@@ -83,7 +89,7 @@ def _load(imports, code):
 def _overtime(number, frame):
     raise _Overtime
 
-def _calls(mark, imports, code, name, calls, as_sets, seconds, most, not_run):
+def _calls(mark, imports, code, name, calls, through, seconds, most, not_run):
     _signal.signal(_signal.SIGPROF, _overtime)
     try:
         function = _load(imports, code).get(name)
@@ -100,7 +106,7 @@ def _calls(mark, imports, code, name, calls, as_sets, seconds, most, not_run):
         try:
             _signal.setitimer(_signal.ITIMER_PROF, seconds)
             value = function(*eval(arguments, names))
-            value = set(value) if as_sets else value
+            value = _untouched[through](value) if through else value
             _signal.setitimer(_signal.ITIMER_PROF, 0)
         except BaseException as error:
             _signal.setitimer(_signal.ITIMER_PROF, 0)
@@ -115,12 +121,36 @@ def _calls(mark, imports, code, name, calls, as_sets, seconds, most, not_run):
             except BaseException as error:
                 _tell(mark, error="the value has no text: " + _said(error))
 
-def _tests(mark, imports, code, tests):
+def _equals_anything(value):
     try:
-        exec(compile(tests, "tests.py", "exec"), _load(imports, code))
+        if type(value) in (list, tuple, dict):
+            return any(map(_equals_anything, value.values() if type(value) is dict else value))
+        if type(value) in (int, float, complex, bool, str, bytes, type(None)):
+            return False
+        unseen = _os.urandom(9)
+        return any(value == one for one in (object(), unseen, unseen.hex(), int.from_bytes(unseen, "big"), [unseen]))
+    except BaseException:
+        return False
+
+def _held(function):
+    def held(*given, **named):
+        value = function(*given, **named)
+        if _equals_anything(value):
+            raise TypeError("a value that equals anything")
+        return value
+    return _functools.update_wrapper(held, function)
+
+def _tests(mark, imports, code, tests, entry_point, tell=_tell, said=_said):
+    try:
+        names = {}
+        for name, value in _load(imports, code).items():
+            if not entry_point or name == entry_point or name not in _untouched:
+                names[name] = _held(value) if isinstance(value, _types.FunctionType) or hasattr(value, "__wrapped__") else value
+        names["__builtins__"] = _untouched
+        exec(compile(tests, "tests.py", "exec"), names)
     except BaseException as error:
-        return _tell(mark, error=_said(error))
-    _tell(mark, value="True")
+        return tell(mark, error=said(error))
+    tell(mark, value="True")
 """
 
 
@@ -131,9 +161,9 @@ class Called(TypedDict):
     text: str
 
 
-async def run_calls(code: str, name: str, calls: Sequence[str], bounds: Bounds, as_sets: bool = False) -> list[Called]:
-    """One run of a program with a series of calls; what a dead run did not get to is told why."""
-    told, result = await _run("_calls", code, (name, list(calls), as_sets, CALL_SECONDS, MOST_OVERTIMES, NOT_RUN), bounds)
+async def run_calls(code: str, name: str, calls: Sequence[str], bounds: Bounds, through: str = "") -> list[Called]:
+    """One run of a program with a series of calls, their values put through a builtin; what a dead run did not get to is told why."""
+    told, result = await _run("_calls", code, (name, list(calls), through, CALL_SECONDS, MOST_OVERTIMES, NOT_RUN), bounds)
     done = [_called(one) for one in told[: len(calls)]]
     if len(told) == 1 and "does not load" in str(told[0].get("error")):
         done *= len(calls)
@@ -158,7 +188,7 @@ def _json(line: str) -> dict[str, Any] | None:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return sound_all(found) if isinstance(found, dict) else None
 
 
 def _called(told: dict[str, Any]) -> Called:
@@ -181,9 +211,9 @@ def _ended(result: Result, bounds: Bounds) -> str:
     return why.get(result.status, f"the run ended without a result{f': {shorten(result.error, 120)}' if result.error else ''}")
 
 
-async def run_tests(code: str, tests: str, imports: Sequence[str], bounds: Bounds) -> str | None:
+async def run_tests(code: str, tests: str, imports: Sequence[str], entry_point: str | None, bounds: Bounds) -> str | None:
     """Run tests beside a program: why they did not come to their end, None when they did."""
-    told, result = await _run("_tests", code, (tests,), bounds, "\n".join([*imports, ""]))
+    told, result = await _run("_tests", code, (tests, entry_point), bounds, "\n".join([*imports, ""]))
     if told and told[0].get("value") == "True":
         return None
     return shorten(str(told[0].get("error")) if told else _ended(result, bounds), 300)

@@ -1,9 +1,15 @@
 """Programs under test: a function called on arguments in the sandbox, its value compared outside, whole sets of tests run.
 
-What a call returned is compared out here, so that an object that calls itself equal to everything wins nothing. Tests whose expected
-values cannot be read from their text run beside the program instead, as they are.
+What a call returned is compared out here, and the program never sees what is expected: it wins nothing by printing, by leaving early, by
+an object that calls itself equal to everything, or by what it finds on the stack.
+
+Tests whose expected values cannot be read from their text run beside the program, as they are, with builtins of their own; a value that
+equals anything fails them. What remains there: tests in the same process hold only against a program that was not written for this very
+runner. One that reads its caller's frames can learn what is expected, and the mark that says that all tests passed; one that replaces
+functions of modules the tests use changes what they say. Tests that compare calls with literals have none of this.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,7 +19,7 @@ from typing_extensions import TypedDict
 
 from symposia.state.errors import ReplyError, shorten
 from symposia.state.journal import effect
-from symposia.tools.checkers import Cases, Tests, cases_of, tuple_text
+from symposia.tools.checkers import Cases, Near, Tests, cases_of, entry_of, tuple_text
 from symposia.tools.literals import equal, read_value
 from symposia.tools.program_runner import LONG, Called, run_calls, run_tests
 from symposia.tools.sandbox import Bounds
@@ -124,7 +130,7 @@ def fence(code: str) -> str:
 
 async def _check_cases(code: str, cases: Cases, bounds: Bounds) -> Checked:
     """Call a program on all inputs in one run, and compare out here."""
-    done = await run_calls(code, cases.entry_point, cases.calls, bounds, cases.as_sets)
+    done = await run_calls(code, cases.entry_point, cases.calls, bounds, cases.through)
     right = [_right(one, expected, cases) for one, expected in zip(done, cases.expected, strict=True)]
     wrong = next((i for i, good in enumerate(right) if not good), None)
     told = None
@@ -135,15 +141,19 @@ async def _check_cases(code: str, cases: Cases, bounds: Bounds) -> Checked:
 
 
 def _right(called: Called, expected: Any, cases: Cases) -> bool:
+    """Whether a call gave what is expected of it."""
     if called["status"] != "ok":
         return False
     try:
-        return equal(read_value(called["text"], LONG), expected, cases.absolute, as_sets=cases.as_sets)
-    except ReplyError:
+        value = read_value(called["text"], LONG)
+        if isinstance(expected, Near):
+            return math.isclose(value, expected.number, rel_tol=expected.relative, abs_tol=expected.absolute)
+        return equal(value, expected, cases.absolute)
+    except (ReplyError, TypeError, ValueError, OverflowError):
         return False
 
 
 async def _check_text(code: str, text: str, tests: Tests, bounds: Bounds) -> Checked:
     """Run tests beside a program, in one run; they pass as a whole."""
-    why = await run_tests(code, text, tests.get("test_imports", []), bounds)
+    why = await run_tests(code, text, tests.get("test_imports", []), entry_of(tests), bounds)
     return Checked(passed=int(why is None), total=1, first_failure=why)

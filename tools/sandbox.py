@@ -11,8 +11,9 @@ leaves a process or a file behind. The isolation is the closest that the machine
   names, sizes and times of the host's files can still be asked for by name;
 - `none`: limits of time, memory and files only. Never taken unless `settings().unsafe_exec` allows it (`--unsafe-exec`).
 
-What a run prints and how it ends can be decided by the code: a program that is to be graded may end itself before its tests. A checker that
-trusts `ok` prints something last that the code does not know, or asks for an empty `error`, which leaves out `sys.exit()`.
+What a run prints and how it ends can be decided by the code: a program that is to be graded may end itself before its tests, in good order
+as it seems. An empty `error` leaves out `sys.exit()`, not `os._exit()` with the right number. A checker that trusts neither compares what
+the code returned in our process, as `tools/programs.py` does.
 """
 
 import math
