@@ -28,6 +28,7 @@ from symposia.state.errors import BadInput, shorten
 from symposia.state.journal import Run
 from symposia.state.store import Store, open_store
 from symposia.telemetry import telemetry
+from symposia.tools.checkers import holds_tests
 from symposia.tools.settings import configure
 
 T = TypeVar("T")
@@ -220,8 +221,9 @@ def asked_rows(loaded: Loaded, question: str | None, file: str | None, extra: di
 
 def say_item(item: Row) -> None:
     """Say on stderr which bundled problem was taken."""
-    text = shorten(str(item.inputs.get("question", item.id)), 300)
-    say(f"no question given, so the first bundled problem is taken, {item.id} (known answer: {item.reference}): {text}")
+    text = shorten(str(item.inputs.get("question") or item.inputs.get("prompt", "")), 300)
+    known = "" if item.reference is None or holds_tests(item.reference) else f" (known answer: {item.reference})"
+    say(f"no question given, so the first bundled problem is taken, {item.id}{known}: {text}")
 
 
 def _stdin() -> str:

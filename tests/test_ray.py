@@ -109,7 +109,7 @@ def actors() -> list[int]:
     return found
 
 
-def test_two_nodes_do_what_one_process_does_and_a_worker_may_be_killed(cluster, database, environment, server):
+def test_two_nodes_do_what_one_process_does_and_a_worker_may_be_killed(database, cluster, environment, server):
     killed: list[int] = []
 
     def kill() -> None:
