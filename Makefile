@@ -18,6 +18,7 @@ BIN := $(VENV)/bin
 # PyTorch's CPU builds, or a folder of wheels in PIP_FIND_LINKS, keeps it out.
 TRAIN_VENV := $(VENV)-train
 ENGINES_VENV := $(VENV)-engines
+CHAT_VENV := $(VENV)-chat
 TORCH ?= torch==2.13.0
 
 PARTS := graphs nodes tools state
@@ -27,7 +28,7 @@ UV := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL 
 	--generate-hashes --no-emit-index-url $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train test-engines lint style types format generate dev studio lock wheel clean
+.PHONY: help demo test test-train test-engines test-chat lint style types format generate dev studio lock wheel clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -39,13 +40,16 @@ demo: $(VENV)/base.stamp ## run MAgICoRe and its baselines on toy problems, with
 	@$(BIN)/symposia demo
 
 test: lint ## ruff, mypy, then every test that needs no GPU, hub or data set
-	$(BIN)/pytest -q $(PYTEST_ARGS)
+	$(BIN)/pytest -q -n auto --dist worksteal $(PYTEST_ARGS)
 
 test-train: $(TRAIN_VENV)/train.stamp ## train tiny models on an export with TRL, on the CPU; TORCH=... chooses PyTorch's build
 	HF_HUB_OFFLINE=1 $(TRAIN_VENV)/bin/python -m pytest -q -m train tests/train $(PYTEST_ARGS)
 
 test-engines: $(VENV)/dev.stamp $(ENGINES_VENV)/engines.stamp ## serve tiny models on the CPU, loaded and unloaded as they are wanted
 	ENGINES_BIN=$(ENGINES_VENV)/bin $(BIN)/pytest -q -m engines tests/engines $(PYTEST_ARGS)
+
+test-chat: $(CHAT_VENV)/chat.stamp ## drive the example Chainlit app in headless Chromium
+	$(CHAT_VENV)/bin/python -m pytest -q -m chat tests/chat $(PYTEST_ARGS)
 
 lint: style types ## ruff and mypy strict
 
@@ -79,6 +83,7 @@ lock: $(VENV)/lock.stamp ## resolve the locks again (UPGRADE=--upgrade for newer
 	echo torch | $(UV) pyproject.toml --extra train --group pytest --excludes /dev/stdin -c requirements/build.txt \
 		-c requirements/dev.txt -o requirements/train.txt
 	echo torch | $(UV) --group engines --excludes /dev/stdin -c requirements/build.txt -o requirements/engines.txt
+	$(UV) pyproject.toml --extra chat --group pytest --group browser -c requirements/build.txt -o requirements/chat.txt
 	$(UV) --group lock -o requirements/lock.txt
 
 wheel: $(VENV)/dev.stamp ## build dist/*.whl
@@ -123,3 +128,7 @@ $(TRAIN_VENV)/train.stamp: requirements/train.txt requirements/build.txt pyproje
 $(ENGINES_VENV)/engines.stamp: WITHOUT_PROJECT := yes
 $(ENGINES_VENV)/engines.stamp: requirements/engines.txt requirements/build.txt
 	$(install-with-torch)
+
+$(CHAT_VENV)/chat.stamp: requirements/chat.txt requirements/build.txt pyproject.toml setup.py
+	$(install)
+	@touch $@

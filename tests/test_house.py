@@ -178,7 +178,7 @@ def test_a_lock_has_hashes_and_no_source(lock: Path) -> None:
 
 def test_locks_agree_and_meet_the_project() -> None:
     locked = {path.stem: {line.split(" ")[0] for line in requirements(path)} for path in LOCKS}
-    assert {"base", "dev", "studio", "build", "lock", "train", "engines"} == set(locked)
+    assert {"base", "dev", "studio", "build", "lock", "train", "engines", "chat"} == set(locked)
     assert locked["base"] <= locked["studio"] <= locked["dev"]
     pins: dict[str, list[str]] = {}
     for line in locked["base"]:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
+METHODS = FOLDER / "methods"  # a method that a notebook brings along
+OWN = sorted(path.name for path in METHODS.glob("*.py"))
 UPDATE = os.environ.get("SYMPOSIA_UPDATE_NOTEBOOKS") == "1"
 COMMAND = "SYMPOSIA_UPDATE_NOTEBOOKS=1 pytest tests/test_notebooks.py"
 SIZE = 200_000  # bytes
@@ -72,6 +74,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, and nothing around it that a notebook could find or leave something in."""
     for name in [n for n in os.environ if n.startswith("SYMPOSIA_") or n in NO_SETTINGS]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     for name in ("work", "TMPDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
@@ -86,6 +89,7 @@ def test_a_notebook_gives_what_is_kept_in_it(file: Path, alone: Path) -> None:
 
     kept = json.loads(file.read_text(encoding="utf-8"))
     notebook = nbformat.read(file, as_version=4)
+    shutil.copytree(METHODS, alone / "work" / METHODS.name, ignore=shutil.ignore_patterns("__pycache__"))
     where = {"metadata": {"path": str(alone / "work")}}
     client = nbclient.NotebookClient(
         notebook, timeout=HANGS, kernel_name="python3", record_timing=False, coalesce_streams=True, resources=where
@@ -99,7 +103,7 @@ def test_a_notebook_gives_what_is_kept_in_it(file: Path, alone: Path) -> None:
     assert not [output for output in outputs if output.get("name") == "stderr"], "a cell warns"
     assert "text/html" in kinds(found), "no table"
     assert "image/svg+xml" in kinds(found) or not shutil.which("dot"), "no picture"
-    assert not list((alone / "work").iterdir()), "left in the working directory"
+    assert [path.name for path in (alone / "work").rglob("*")] == [METHODS.name, *OWN], "left in the working directory"
     assert not list((alone / "TMPDIR").iterdir()), "left among the temporary files"
     differences = list(difflib.unified_diff(printed(kept), printed(found), f"{file.name}, kept", f"{file.name}, now", lineterm=""))
     if differences:
