@@ -28,7 +28,7 @@ UV := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL 
 	--generate-hashes --no-emit-index-url $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train test-engines test-chat lint style types format generate dev studio lock wheel clean
+.PHONY: help demo test test-train test-engines test-chat lint style types format generate vendor dev studio lock wheel clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -69,6 +69,15 @@ types: $(VENV)/dev.stamp ## mypy strict over the five packages, and over bench
 
 generate: $(VENV)/dev.stamp ## langgraph.json and the README's table of methods, from the code
 	$(BIN)/python -m symposia.generate
+
+# The page's libraries are files of this repository, so that nobody needs Node to run or change it; only this target does.
+VENDOR := $(CURDIR)/symposia/viewer/static/vendor
+vendor: $(VENV)/dev.stamp ## bundle the viewer's libraries as vendor.json names them, with npm in a temporary folder
+	@made=$$(mktemp -d) && trap 'rm -rf "$$made"' EXIT && cd "$$made" && npm init --yes >/dev/null && \
+		npm install --silent --no-save --no-package-lock --ignore-scripts $$($(abspath $(BIN))/python -m symposia.viewer.vendor packages) && \
+		cp $(VENDOR)/entry.js . && node_modules/.bin/esbuild entry.js --bundle --format=esm --minify --log-level=warning --outfile=$(VENDOR)/preact.js && \
+		cp node_modules/@dagrejs/dagre/dist/dagre.esm.js $(VENDOR)/ && \
+		$(abspath $(BIN))/python -m symposia.viewer.vendor keep node_modules
 
 dev: $(VENV)/dev.stamp ## the environment with everything that tests and development need
 

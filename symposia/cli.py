@@ -100,6 +100,7 @@ def show(
     run_id: RunId,
     step: Annotated[int | None, typer.Option(metavar="N", help="one step, with the state after it")] = None,
     calls: Annotated[bool, typer.Option("--calls", help="every call with its prompt and reply")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write it as a page that needs no server")] = None,
     store: StoreAddress = None,
     as_json: Json = False,
 ) -> int:
@@ -108,6 +109,12 @@ def show(
     from symposia.show import show_run
 
     config = command.existing(store)
+    if html is not None:
+        from symposia.viewer.export import write_page
+
+        page = html
+        command.in_store(config, lambda opened: write_page(opened, run_id, page))
+        return 0
     command.in_store(config, lambda opened: show_run(opened, run_id, step=step, calls=calls, as_json=as_json), prints=True)
     return 0
 

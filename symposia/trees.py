@@ -111,7 +111,7 @@ async def draw_run(store: Store, run_id: str, out: Path | None) -> str | None:
             f"run {record['run_id']} of {record['method']} has no tree", remedy=f"`symposia draw {record['method']}` draws its graph"
         )
     accepted = [str(one) for one in known_answers(record["reference"])] if record["reference"] is not None else []
-    picture = own(execution.values) if own else tree_dot(tree, accepted)
+    picture = own(execution.values) if own else tree_dot(tree or {}, accepted)
     if out is None:
         return str(picture)
     _draw(picture, out)

@@ -25,6 +25,7 @@ from symposia.serve.responses import ResponseRequest
 from symposia.serve.work import Runs, Work
 from symposia.state.store import open_store
 from symposia.tools.providers import loaded
+from symposia.viewer.api import mount
 
 RUN_HEADER = "X-Symposia-Run"
 _QUIET = 15.0  # seconds without an event after which a stream sends a comment, so that nothing between takes it for dead
@@ -105,6 +106,7 @@ def create_app(serving: Serving) -> FastAPI:
         allowed: dict[str, Any] = {"allow_methods": ["GET", "POST"], "allow_headers": ["*"], "expose_headers": [RUN_HEADER]}
         app.add_middleware(CORSMiddleware, allow_origins=list(serving.rules.origins), **allowed)
     app.add_middleware(Names, rules=serving.rules)  # the last one added is asked first
+    mount(app, serving)
     app.openapi = lambda: _description(app, bool(serving.rules.keys))  # type: ignore[method-assign]
     return app
 

@@ -1,0 +1,109 @@
+// Two runs side by side: what they were given, where their paths part, and what each came to.
+
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { useAsked } from "../api.js";
+import { Diff } from "../kinds/diff.js";
+import { Plain, Status, Text, Waiting } from "../parts.js";
+import { runHash } from "../route.js";
+import { count, dollars, headOf, isThin, number, plain, short } from "../words.js";
+import { Answer, idOf } from "./runs.js";
+
+/** @param {{route: import("../route.js").Route}} props */
+export function Compare({ route }) {
+  const [going, setGoing] = useState(false);
+  const asked = useAsked(`/compare?${new URLSearchParams({ a: route.id, b: route.place })}`, { every: going ? 2 : 0 });
+  useEffect(() => setGoing(Boolean(asked.data?.heads?.some((/** @type {any} */ run) => run.status === "started"))), [asked.data]);
+  if (!asked.data) return html`<main class="list"><${Waiting} asked=${asked} what="both" /></main>`;
+  return asked.data.of === "batches" ? html`<${TwoBatches} found=${asked.data} />` : html`<${TwoRuns} found=${asked.data} going=${going} />`;
+}
+
+/** @param {{found: any, going: boolean}} props */
+function TwoRuns({ found, going }) {
+  const [a, b] = found.heads;
+  const { first } = found;
+  const shown = found.steps.filter((/** @type {any} */ s) => !s.same);
+  const given = [...Object.entries(found.input ?? {}), ...Object.entries(found.params ?? {})];
+  return html`<main class="list"><div class="bar"><h1>Compare</h1>${found.same && html`<b class="good">✓ the same, call by call</b>`}${going && html`<span class="tag live" role="status">● still running, what follows grows</span>`}</div>
+    <div class="two">${[a, b].map((run, n) => html`<section key=${n} class="side"><h2><a href=${runHash(idOf(run))}>${n ? "B" : "A"} · <${Plain} text=${String(run.method)} /> <span class="mono dim">${idOf(run)}</span></a></h2>
+      <p><${Status} run=${run} /> <${Answer} run=${run} /></p><p class="dim">${count((run.calls?.live ?? 0) + (run.calls?.replayed ?? 0), "call")} · ${dollars(run.cost_usd)}${run.parent ? ` · fork of ${String(run.parent.run).slice(0, 6)} at ${run.parent.at}` : ""}</p></section>`)}</div>
+    ${given.length > 0 && html`<section><h2>What was given</h2><table class="grid"><thead><tr><th>what</th><th>A</th><th>B</th></tr></thead><tbody>${given.map(([key, [one, two]]) => html`<tr key=${key}><td><${Plain} text=${key} /></td><td>${cell(one)}</td><td>${cell(two)}</td></tr>`)}</tbody></table></section>`}
+    <section><h2>Steps</h2>
+      <p>${first ? html`First difference: step ${first.a ?? first.b}, <b><${Plain} text=${first.nodes.join(", ")} /></b>.` : "No step differs."}
+        <span class="dim"> ${count(found.steps.length - shown.length, "step")} the same; calls: ${Object.entries(found.counts ?? {}).filter(([, n]) => n).map(([how, n]) => `${how.replaceAll("_", " ")} ${number(n)}`).join(", ")}</span></p>
+      ${!found.states_known && html`<p class="notice doubt">! A replay differs from its record, so written values are not compared.</p>`}
+      <ul class="pairs">${shown.slice(0, 100).map((/** @type {any} */ s) => html`<${Pair} key=${s.n} s=${s} a=${idOf(a)} b=${idOf(b)} open=${s === first || s.n === first?.n} />`)}</ul>
+      ${shown.length > 100 && html`<p class="dim">100 of ${count(shown.length, "step")} that differ</p>`}</section></main>`;
+}
+
+/** @param {any} value */
+const cell = (value) => (value === null || value === undefined ? html`<span class="dim">–</span>` : short(typeof value === "string" ? value : JSON.stringify(value), 200));
+
+/** @param {{s: any, a: string, b: string, open: boolean}} props */
+function Pair({ s, a, b, open }) {
+  const [shown, setShown] = useState(open);
+  useEffect(() => setShown(open), [open]);
+  const only = s.a === null ? "only in B" : s.b === null ? "only in A" : "differs";
+  return html`<li><button class="twist" aria-expanded=${shown} onClick=${() => setShown(!shown)}>${shown ? "▾" : "▸"} step ${s.n} · <b><${Plain} text=${s.nodes.join(", ")} /></b> <span class="dim">${only}</span></button>
+    ${s.a !== null && html` <a href=${runHash(a, s.a)}>A</a>`}${s.b !== null && html` <a href=${runHash(b, s.b)}>B</a>`}
+    ${shown && html`<${Writes} s=${s} a=${a} b=${b} />`}</li>`;
+}
+
+/** @param {{s: any, a: string, b: string}} props */
+function Writes({ s, a, b }) {
+  const one = useAsked(s.a === null ? null : `/runs/${encodeURIComponent(a)}/steps/${s.a}`, { keep: true });
+  const two = useAsked(s.b === null ? null : `/runs/${encodeURIComponent(b)}/steps/${s.b}`, { keep: true });
+  const wanting = s.a !== null && !one.data ? one : s.b !== null && !two.data ? two : null;
+  if (wanting) return html`<${Waiting} asked=${wanting} what="the step" />`;
+  const wrote = (/** @type {any} */ asked) => new Map((asked.data?.wrote ?? []).map((/** @type {any} */ w) => [w.key, w.value]));
+  const [left, right] = [wrote(one), wrote(two)];
+  const keys = [...new Set([...left.keys(), ...right.keys()])].filter((k) => !["messages", "artefact"].includes(k) && JSON.stringify(left.get(k)) !== JSON.stringify(right.get(k)));
+  if (!keys.length) return html`<p class="dim">What they wrote is the same; what they asked a model is not.</p>`;
+  return keys.map((key) => html`<section key=${key} class="value"><header><h4><${Plain} text=${key} /></h4></header><${Sides} one=${left.get(key)} two=${right.get(key)} a=${a} b=${b} /></section>`);
+}
+
+const MOST = 40; // differing parts shown at once
+
+/** The texts, numbers and empty lists of a value by their paths. @param {any} value @param {string} path @param {Map<string, any>} [found] */
+function leaves(value, path, found = new Map()) {
+  const inside = value !== null && typeof value === "object" && !isThin(value) ? Object.entries(value) : [];
+  if (!inside.length) found.set(path, value);
+  for (const [key, item] of inside) leaves(item, Array.isArray(value) ? `${path}[${key}]` : path ? `${path}.${key}` : key, found);
+  return found;
+}
+
+/** What differs inside two values, part by part, words marked. @param {{one: any, two: any, a: string, b: string}} props */
+function Sides({ one, two, a, b }) {
+  const [most, setMost] = useState(MOST);
+  const [left, right] = [leaves(one, ""), leaves(two, "")];
+  const paths = [...new Set([...left.keys(), ...right.keys()])];
+  const odd = paths.filter((path) => JSON.stringify(left.get(path)) !== JSON.stringify(right.get(path)));
+  return html`${odd.slice(0, most).map((path) => html`<div class="two part" key=${path}>${path && html`<h5 class="mono"><${Plain} text=${path} /></h5>`}
+      <${Side} value=${left.get(path)} name="A" run=${a} /><${Side} value=${right.get(path)} name="B" run=${b} against=${left.get(path)} /></div>`)}
+    ${paths.length > odd.length && html`<p class="dim">${count(paths.length - odd.length, "other part")} the same</p>`}
+    ${odd.length > most && html`<button class="more" onClick=${() => setMost(most + 200)}>${most} of ${number(odd.length)}, show more</button>`}`;
+}
+
+/** @param {{value: any, name: string, run: string, against?: any}} props */
+function Side({ value, name, run, against }) {
+  if (value === undefined) return html`<p class="dim">not in ${name}</p>`;
+  const [text, other] = [headOf(value), headOf(against)];
+  if (text !== null && other !== null && name === "B") return html`<${Diff} before=${other} after=${text} />`;
+  return html`<${Text} value=${text === null ? JSON.stringify(value) : value} run=${run} head=${1200} />`;
+}
+
+/** @param {{found: any}} props */
+function TwoBatches({ found }) {
+  const [a, b] = found.batches;
+  const table = found.table ?? {};
+  const percent = (/** @type {any} */ x) => (x ? `${(100 * x.estimate).toFixed(1)} %` : "not graded");
+  return html`<main class="list"><div class="bar"><h1>Compare batches</h1></div>
+    ${!found.same_method && html`<p class="notice doubt">! The methods differ, so their steps do not correspond; outcomes only.</p>`}
+    <p><a href=${`#/batches/${a.id}`}>A ${a.id}</a>: ${percent(a.accuracy)} right, <a href=${`#/batches/${b.id}`}>B ${b.id}</a>: ${percent(b.accuracy)} right; ${count(found.shared, "row")} in both${found.test ? html`; ${plain(found.test.test)}: difference ${number(found.test.difference)}, p ${number(found.test.p)}` : ""}</p>
+    <table class="grid cross"><thead><tr><th></th><th class="num">B right</th><th class="num">B wrong</th></tr></thead><tbody>
+      <tr><th>A right</th><td class="num">${table.right_right ?? 0}</td><td class="num">${table.right_wrong ?? 0}</td></tr>
+      <tr><th>A wrong</th><td class="num">${table.wrong_right ?? 0}</td><td class="num">${table.wrong_wrong ?? 0}</td></tr></tbody></table>
+    <h2>Rows whose answer changed <span class="dim">${number(found.rows.length)}</span></h2>
+    <table class="grid"><thead><tr><th>row</th><th>reference</th><th>A</th><th>B</th></tr></thead><tbody>${found.rows.slice(0, 200).map((/** @type {any} */ r) => html`<tr key=${`${r.row} ${r.repeat}`}><td>${short(r.row, 40)}</td><td>${cell(r.reference)}</td>
+      ${[r.a, r.b].map((side) => html`<td><a href=${runHash(side.run)}><${Status} run=${side} /></a> ${cell(side.answer)}</td>`)}</tr>`)}</tbody></table>
+    ${found.rows.length > 200 && html`<p class="dim">200 of ${count(found.rows.length, "row")}</p>`}</main>`;
+}

@@ -1,0 +1,130 @@
+// A fork: what to change after a step, and what that would buy, said before the click.
+
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { ask, useAsked } from "../api.js";
+import { Copy, Plain, Tag, Trouble, Waiting } from "../parts.js";
+import { go } from "../route.js";
+import { count, dollars, headOf, number, plain } from "../words.js";
+
+const HIDDEN = ["model", "roles", "prompts", "sampling", "artefact"]; // parameters with a place of their own, or with none in a form
+const PAUSE = 400; // milliseconds after the last key until the bill is asked for
+
+/** @typedef {{roles: Record<string, string>, params: Record<string, string>, prompts: Record<string, string>, set: Record<string, string>}} Draft */
+
+/** @type {() => Draft} */
+const nothing = () => ({ roles: {}, params: {}, prompts: {}, set: {} });
+
+/** A text of the form as a value: JSON where it is some, else the text. @param {string} text */
+function valueOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** @param {Draft} draft @param {number} at */
+function bodyOf(draft, at) {
+  const values = (/** @type {Record<string, string>} */ part, /** @type {(t: string) => any} */ as) => Object.fromEntries(Object.entries(part).filter(([, text]) => text.trim() !== "").map(([key, text]) => [key, as(text)]));
+  const whole = { at, roles: values(draft.roles, (t) => (t.includes(",") ? t.split(",").map((m) => m.trim()) : t.trim())), params: values(draft.params, valueOf), prompts: values(draft.prompts, (t) => t), set: values(draft.set, valueOf) };
+  return Object.fromEntries(Object.entries(whole).filter(([, part]) => typeof part === "number" || Object.keys(part).length));
+}
+
+/** @param {{page: any, method: any, at: number, open: boolean, onClose: () => void}} props */
+export function Fork({ page, method, at, open, onClose }) {
+  const box = useRef(/** @type {any} */ (null));
+  useEffect(() => {
+    if (open && box.current && !box.current.open) box.current.showModal();
+    if (!open && box.current?.open) box.current.close();
+  }, [open]);
+  return html`<dialog class="fork" ref=${box} aria-label="Fork" onClose=${onClose}>${open && html`<${Form} page=${page} method=${method} at=${at} onClose=${onClose} />`}</dialog>`;
+}
+
+/** @param {{page: any, method: any, at: number, onClose: () => void}} props */
+function Form({ page, method, at, onClose }) {
+  const id = page.run.run_id;
+  const [draft, setDraft] = useState(nothing);
+  const [bill, setBill] = useState(/** @type {any} */ ({}));
+  const [busy, setBusy] = useState(false);
+  const body = useMemo(() => bodyOf(draft, at), [draft, at]);
+  const path = `/runs/${encodeURIComponent(id)}/fork`;
+  useEffect(() => {
+    let dropped = false;
+    const timer = setTimeout(() => {
+      ask(`${path}?dry=1`, { body }).then((said) => dropped || setBill({ said }), (fault) => dropped || setBill({ fault }));
+    }, PAUSE);
+    return () => {
+      dropped = true;
+      clearTimeout(timer);
+    };
+  }, [body]);
+  const set = (/** @type {keyof Draft} */ part) => (/** @type {string} */ key) => (/** @type {any} */ event) => {
+    const value = event.target.value;
+    setBill({});
+    setDraft((/** @type {Draft} */ old) => ({ ...old, [part]: { ...old[part], [key]: value } }));
+  };
+  const send = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    setBusy(true);
+    try {
+      const made = await ask(path, { body });
+      onClose();
+      go(`#/compare/${encodeURIComponent(id)}/${encodeURIComponent(made.run_id)}`);
+    } catch (fault) {
+      setBill({ fault });
+      setBusy(false);
+    }
+  };
+  return html`<form onSubmit=${send}><h2>Fork <span class="mono dim">${id}</span> after step ${at}</h2>
+    <div class="fork-parts"><${Roles} page=${page} method=${method} draft=${draft} set=${set("roles")} /><${Params} page=${page} method=${method} draft=${draft} set=${set("params")} /></div>
+    <${Prompts} page=${page} method=${method} draft=${draft} set=${set("prompts")} /><${State} id=${id} at=${at} draft=${draft} set=${set("set")} />
+    <${Bill} bill=${bill} />
+    <div class="bar"><button class="main" disabled=${busy || !bill.said}>${busy ? "starting …" : "Fork"}</button><button type="button" onClick=${onClose}>Cancel</button></div></form>`;
+}
+
+/** @param {any} props */
+function Roles({ page, method, draft, set }) {
+  const params = page.params ?? {};
+  return html`<fieldset><legend>Model of a role</legend>${(method?.roles ?? []).map((/** @type {string} */ role, /** @type {number} */ n) => html`<label key=${role}><span>${plain(role)}</span>
+    <input value=${draft.roles[role] ?? ""} autofocus=${n === 0} placeholder=${String([params.roles?.[role] ?? params.model ?? ""].flat().join(", "))} onInput=${set(role)} spellcheck="false" autocomplete="off" /></label>`)}</fieldset>`;
+}
+
+/** @param {any} props */
+function Params({ page, method, draft, set }) {
+  const known = Object.entries(method?.schemas?.params?.properties ?? {}).filter(([key]) => !HIDDEN.includes(key));
+  return html`<fieldset><legend>Parameters</legend>${known.map(([key, schema]) => html`<label key=${key} title=${plain(/** @type {any} */ (schema).description ?? "")}><span>${plain(key)}</span>
+    <input value=${draft.params[key] ?? ""} placeholder=${JSON.stringify(page.params?.[key] ?? null)} onInput=${set(key)} spellcheck="false" autocomplete="off" /></label>`)}</fieldset>`;
+}
+
+/** @param {any} props */
+function Prompts({ page, method, draft, set }) {
+  const prompts = Object.entries(method?.prompts ?? {});
+  if (!prompts.length) return null;
+  return html`<details><summary>Prompts <span class="dim">${prompts.length}; the edited ones live in the fork's record only</span></summary>${prompts.map(([role, usual]) => html`<label key=${role} class="tall"><span>${plain(role)}</span>
+    <textarea rows="5" spellcheck="false" value=${draft.prompts[role] ?? headOf(page.params?.prompts?.[role]) ?? usual} onInput=${set(role)}></textarea></label>`)}</details>`;
+}
+
+/** @param {any} props */
+function State({ id, at, draft, set }) {
+  const [shown, setShown] = useState(false);
+  const asked = useAsked(shown ? `/runs/${encodeURIComponent(id)}/state/${at}` : null, { keep: true });
+  const keys = Object.entries(asked.data?.state ?? {}).filter(([key]) => !["params", "messages"].includes(key));
+  const long = (/** @type {any} */ value) => JSON.stringify(value).includes('"$text":');
+  return html`<details onToggle=${(/** @type {any} */ e) => setShown(e.target.open)}><summary>State after step ${at}</summary>
+    ${shown && !asked.data && html`<${Waiting} asked=${asked} what="the state" />`}
+    ${keys.map(([key, value]) => html`<label key=${key} class="tall"><span>${plain(key)}</span>${long(value)
+      ? html`<span class="dim">holds long texts: edit it with <code>symposia fork ${id} --at ${at} --set ${plain(key)}=@FILE</code></span>`
+      : html`<textarea rows="2" spellcheck="false" value=${draft.set[key] ?? ""} placeholder=${JSON.stringify(value).slice(0, 400)} onInput=${set(key)}></textarea>`}</label>`)}</details>`;
+}
+
+/** What the fork reuses and buys. @param {{bill: any}} props */
+function Bill({ bill }) {
+  if (bill.fault) return html`<${Trouble} fault=${bill.fault} />`;
+  if (!bill.said) return html`<p class="bill dim" role="status">Reckoning what this would buy …</p>`;
+  const b = bill.said;
+  const most = b.at_most === null ? "no bound is known" : `at most ${number(b.at_most)}`;
+  const cost = b.cost?.certain === null || b.cost?.certain === undefined ? "price not known" : `about ${dollars(b.cost.certain)}${b.cost.at_most === null ? "" : `, at most ${dollars(b.cost.at_most)}`}`;
+  return html`<div class="bill" role="status"><p><b>Bill:</b> ${count(b.reused, "call")} reused · new: <b>${number(b.certain)} certain, ${most}</b> · ${cost}${b.ends ? " · it ends without buying anything" : ""}</p>
+    ${(b.models ?? []).filter((/** @type {any} */ m) => m.known === false || m.key === false).map((/** @type {any} */ m) => html`<p key=${m.model}><${Tag} tone="doubt"><${Plain} text=${String(m.model)} />: ${m.known === false ? "an unknown model" : "no key is set for its provider"}<//></p>`)}
+    <p class="dim">equals <code><${Plain} text=${String(b.command ?? "")} /></code> <${Copy} text=${String(b.command ?? "")} label="copy" /></p></div>`;
+}

@@ -1,0 +1,155 @@
+// A run: what it came to, its path, and the step or call that is being looked at.
+
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { carried, useAsked } from "../api.js";
+import { Copy, Plain, Status, Text, Toys, Waiting, verdictOf } from "../parts.js";
+import { go, runHash, stepOf } from "../route.js";
+import { count, dollars, duration, headOf, number, plain, short } from "../words.js";
+import { CallView } from "./call.js";
+import { Fork } from "./fork.js";
+import { Graph } from "./graph.js";
+import { StepView } from "./step.js";
+import { Steps, useStepKeys } from "./steps.js";
+
+const LATE = 500; // milliseconds after which the journal's own steps stand in until the states are rebuilt
+const LIVE = 2; // seconds between two looks at a run that goes on
+
+/** @param {{route: import("../route.js").Route}} props */
+export function Run({ route }) {
+  const path = `/runs/${encodeURIComponent(route.id)}`;
+  const asked = useAsked(path);
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLate(true), LATE);
+    return () => clearTimeout(timer);
+  }, []);
+  const quick = useAsked(late && !asked.data && !asked.fault && !carried() ? `${path}?quick=1` : null);
+  const page = asked.data ?? (asked.fault ? undefined : quick.data);
+  const going = page && ["started", "pending"].includes(page.run.status);
+  useEffect(() => {
+    if (!going) return undefined;
+    const timer = setInterval(() => document.hidden || asked.again(), LIVE * 1000);
+    return () => clearInterval(timer);
+  }, [going]);
+  if (!page) return html`<main class="list"><${Waiting} asked=${asked} what="the run" /></main>`;
+  return html`<${Page} page=${page} route=${route} lost=${asked.fault} />`;
+}
+
+/** Where a run opens: at the call that failed, else at its turning point, else at its end. @param {any} page */
+export function opening(page) {
+  if (page.run.error?.place) return String(page.run.error.place);
+  const turn = page.steps.find((/** @type {any} */ s) => s.turning === "wrong") ?? page.steps.find((/** @type {any} */ s) => s.failed);
+  return String((turn ?? page.steps[page.steps.length - 1])?.n ?? "");
+}
+
+/** @param {{page: any, route: import("../route.js").Route, lost: any}} props */
+function Page({ page, route, lost }) {
+  const { run, steps } = page;
+  const method = useAsked(`/methods/${encodeURIComponent(run.method)}`, { keep: true });
+  const place = route.place || (page.states === "pending" ? "" : opening(page));
+  const selected = stepOf(place);
+  const isCall = /\./.test(place);
+  useEffect(() => {
+    if (!route.place && place) go(runHash(route.id, place, route.query), { replace: true });
+  }, [route.place, place]);
+  useEffect(() => {
+    document.title = `${run.method} ${short(run.row ?? run.run_id, 30)} · ${isCall ? place : `step ${selected}`} · Symposia`;
+  });
+  const detail = useRef(/** @type {any} */ (null));
+  useLayoutEffect(() => {
+    if (detail.current) detail.current.scrollTop = 0;
+  }, [place]);
+  const pick = (/** @type {string|number} */ to) => go(runHash(route.id, to, kept(route.query)), { replace: !isCall });
+  useStepKeys(steps, selected, pick, isCall);
+  const step = steps.find((/** @type {any} */ s) => s.n === selected);
+  const [forking, setForking] = useState(false);
+  const canFork = !carried() && page.states === "known" && selected !== null;
+  useEffect(() => {
+    const pressed = (/** @type {any} */ e) => {
+      if (e.detail === "fork" && canFork) setForking(true);
+      if (e.detail === "compare" && run.parent && !carried()) go(compareHash(run));
+      if (e.detail === "export" && !carried()) location.assign(exportPath(run));
+    };
+    addEventListener("symposia-key", pressed);
+    return () => removeEventListener("symposia-key", pressed);
+  });
+  const done = !["started", "pending", "paused"].includes(run.status);
+  return html`<main class="run">
+    <${Head} page=${page} lost=${lost} onFork=${canFork ? () => setForking(true) : null} />
+    <div class="panes">
+      <${Graph} method=${method.data} steps=${steps} selected=${selected} onPick=${pick} />
+      <section class="pane steps-pane" aria-label="Steps"><h2>Steps <span class="dim">${number(steps.length)}</span></h2>
+        <${Steps} steps=${steps} selected=${selected} onPick=${pick} /></section>
+      <section class="pane detail" ref=${detail} aria-label=${isCall ? "Call" : "Step"}>
+        ${isCall ? html`<${CallView} id=${run.run_id} place=${place} steps=${steps} query=${route.query} run=${run} />`
+          : step ? html`<${StepView} key=${step.n} page=${page} step=${step} query=${route.query} show=${method.data?.show ?? method.data?.SHOW} keep=${done} />`
+          : html`<p class="dim">${page.states === "pending" ? "The states are being rebuilt from the journal …" : steps.length ? `This run has no step ${plain(place)}.` : "No step has ended yet."}</p>`}
+      </section>
+    </div>
+    ${canFork && html`<${Fork} page=${page} method=${method.data} at=${selected} open=${forking} onClose=${() => setForking(false)} />`}
+  </main>`;
+}
+
+/** @param {any} run */
+const compareHash = (run) => `#/compare/${encodeURIComponent(run.parent.run)}/${encodeURIComponent(run.run_id)}`;
+/** @param {any} run */
+const exportPath = (run) => `api/runs/${encodeURIComponent(run.run_id)}/export?as=html`;
+
+/** What of the query goes along to another step. @param {URLSearchParams} query */
+function kept(query) {
+  const next = new URLSearchParams();
+  for (const [name, value] of query) if (name === "show" || name.startsWith("as.")) next.set(name, value);
+  return next;
+}
+
+/** @param {{page: any, lost: any, onFork: (() => void)|null}} props */
+function Head({ page, lost, onFork }) {
+  const { run } = page;
+  const question = headOf(run.question) ?? "";
+  const spent = run.calls ?? {};
+  const calls = typeof spent === "object" ? (spent.live ?? 0) + (spent.replayed ?? 0) : spent;
+  const usage = run.usage ?? {};
+  const changed = useMemo(() => Object.entries(page.changed ?? {}).filter(([key]) => key !== "model"), [page.changed]);
+  return html`<header class="run-head">
+    <div class="bar"><h1><${Plain} text=${String(run.method)} /></h1><span class="mono dim">${run.run_id}</span>${run.row !== null && run.row !== undefined && html`<span class="dim">${short(run.row, 40)}</span>`}
+      <${Toys} toys=${page.toys ?? run.toy} />
+      ${run.batch && !carried() && html`<a href=${`#/batches/${encodeURIComponent(run.batch.id)}`}>batch</a>`}
+      ${run.parent && !carried() && html`<a href=${runHash(String(run.parent.run), String(run.parent.at))}>fork of ${String(run.parent.run).slice(0, 6)} at ${run.parent.at}</a>`}
+      <span class="grow"></span>
+      ${onFork && html`<button onClick=${onFork} title="Start a changed run after the step that is shown (f)">Fork</button>`}
+      ${run.parent && !carried() && html`<a href=${compareHash(run)} title="key c">compare with parent</a>`}
+      ${!carried() && html`<a href=${exportPath(run)} download title="One HTML file that works from a disk (e)">export</a>`}
+      <${Copy} text=${() => location.href} label="copy link" title="Copy the link to what is shown (y)" /></div>
+    <div class="outcome"><${Outcome} run=${run} />
+      <span class="facts">${count(calls, "call")}${spent.replayed ? `, ${number(spent.replayed)} reused` : ""} · ${number((usage.prompt_tokens ?? 0) + (usage.completion_tokens ?? 0))} tokens · ${typeof run.cost_usd === "number" ? dollars(run.cost_usd) : "price not known"} · ${duration(1000 * (run.seconds ?? 0))}${page.changed?.model ? ` · ${short(page.changed.model, 40)}` : ""}</span></div>
+    ${question && html`<div class="question"><${Text} value=${question} run=${run.run_id} head=${260} /></div>`}
+    ${changed.length > 0 && html`<p class="dim params">${changed.map(([key, value]) => `${plain(key)} ${short(typeof value === "string" ? value : JSON.stringify(value), 40)}`).join(" · ")}</p>`}
+    ${lost && html`<p class="notice doubt" role="status">! Connection lost, trying again; what is shown stays.</p>`}
+    <${Notices} page=${page} />
+  </header>`;
+}
+
+/** @param {{run: any}} props */
+function Outcome({ run }) {
+  const answer = headOf(run.answer) ?? (run.answer === null || run.answer === undefined ? null : typeof run.answer === "number" ? number(run.answer) : JSON.stringify(run.answer));
+  const verdict = verdictOf(run);
+  const reference = run.reference === null || run.reference === undefined || typeof run.reference === "object" ? null : run.reference;
+  return html`<span class="answer"><${Status} run=${run} />
+    ${answer !== null && html`<b class=${answer.length > 60 ? "long" : ""}>${short(answer, 160)}</b>`}
+    ${reference !== null && verdict === false && html`<span>expected <b>${short(typeof reference === "number" ? number(reference) : reference, 60)}</b></span>`}
+    ${run.stop_reason && html`<span class="dim">stopped: ${short(run.stop_reason, 40)}</span>`}</span>`;
+}
+
+/** What a reader must know before they trust what is below. @param {{page: any}} props */
+function Notices({ page }) {
+  const { run } = page;
+  const first = page.first_divergence;
+  return html`
+    ${run.error && html`<div class="notice bad" role="alert"><b>✗ ${short(run.error.name, 60)}</b> <${Plain} text=${String(run.error.message).slice(0, 600)} />
+      ${run.error.place && html` <a href=${runHash(run.run_id, run.error.place)}>at ${run.error.place}</a>`}${run.error.remedy && html`<div class="dim"><${Plain} text=${String(run.error.remedy)} /></div>`}</div>`}
+    ${page.states === "differs" && html`<div class="notice doubt" role="alert"><b>! The replay differs from the record at step ${first?.step}</b>${first?.node ? `, node ${plain(first.node)}` : ""}: the code has changed since version ${short(run.version, 20)}.
+      What the journal holds is below; rebuilt states are left out.</div>`}
+    ${page.states === "gone" && html`<div class="notice doubt" role="alert"><b>! This run cannot be replayed:</b> ${short(page.cannot_replay?.message ?? "", 300)}. What the journal holds is below.</div>`}
+    ${run.waiting && html`<div class="notice doubt"><b>! Waits</b> after step ${run.waiting.step}: ${short(JSON.stringify(run.waiting.ask ?? run.waiting.next ?? ""), 300)} <code>symposia resume ${run.run_id}</code></div>`}
+    ${(page.marks ?? []).filter((/** @type {any} */ m) => m.keys?.length).map((/** @type {any} */ m) => html`<p class="notice dim" key=${m.at}>Edited by hand after step ${m.at}: ${m.keys.map(plain).join(", ")}</p>`)}`;
+}

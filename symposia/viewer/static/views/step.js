@@ -1,0 +1,104 @@
+// A step: why the run went on as it did, what was written, which calls were made.
+
+import { html, useEffect } from "../vendor/preact.js";
+import { useAsked } from "../api.js";
+import { Json } from "../kinds/json.js";
+import { Value, reaches } from "../kinds/index.js";
+import { Copy, Plain, Waiting } from "../parts.js";
+import { go, withQuery } from "../route.js";
+import { count, duration, plain, sizeOf } from "../words.js";
+import { CallList } from "./calls.js";
+import { nameOf } from "./steps.js";
+
+const QUIET = ["params", "messages", "artefact"]; // keys of every method that decide nothing: shown last
+
+/** @param {{page: any, step: any, query: URLSearchParams, show: any, keep: boolean}} props */
+export function StepView({ page, step, query, show, keep }) {
+  const id = page.run.run_id;
+  const how = query.get("show") ?? "writes";
+  const asked = useAsked(`/runs/${encodeURIComponent(id)}/steps/${step.n}`, { keep });
+  const wrote = sorted(asked.data?.wrote ?? []);
+  const written = Object.fromEntries(wrote.map((w) => [w.key, w.value]));
+  const known = page.states === "known";
+  const needs = wrote.map((w) => reaches(w.value, w.key, hintOf(show, w.key)));
+  const stateAt = (/** @type {number} */ n) => `/runs/${encodeURIComponent(id)}/state/${n}`;
+  const whole = useAsked(known && (how !== "writes" || needs.includes("now")) ? stateAt(step.n) : null, { keep });
+  const end = page.steps[page.steps.length - 1].n;
+  const later = useAsked(known && how === "writes" && needs.includes("later") ? stateAt(end) : null, { keep });
+  useEffect(() => {
+    const pressed = (/** @type {any} */ e) => e.detail === "state" && go(withQuery({ show: how === "writes" ? "whole" : "" }), { replace: true });
+    addEventListener("symposia-key", pressed);
+    return () => removeEventListener("symposia-key", pressed);
+  });
+  return html`<header class="detail-head"><h2>Step ${step.n} · <${Plain} text=${nameOf(step)} /></h2>
+      <span class="dim">${[step.calls ? count(step.calls, "call") : "", step.ms ? duration(step.ms) : "", step.copied ? `${step.copied} reused` : ""].filter(Boolean).join(" · ")}</span>
+      <${Choice} how=${how} known=${known} /></header>
+    ${step.turning && html`<p class=${`turning ${step.turning}`}>◆ ${said(step)}</p>`}
+    <${Why} step=${step} />
+    ${how !== "writes" && known ? html`<${Whole} asked=${whole} how=${how} id=${id} step=${step} query=${query} show=${show} page=${page} changed=${new Set(wrote.map((w) => w.key))} />`
+      : html`${!asked.data && html`<${Waiting} asked=${asked} what=${`step ${step.n}`} />`}
+        ${asked.data && !wrote.length && html`<p class="dim">${page.states === "known" ? "This step wrote nothing new." : "What this step wrote is not known: states are rebuilt only from a replay that equals the record."}</p>`}
+        ${wrote.map((w) => html`<${Written} key=${w.key} w=${w} written=${written} now=${whole.data?.state} later=${later.data?.state} id=${id} query=${query} hint=${hintOf(show, w.key)} page=${page} />`)}`}
+    ${asked.data && html`<${CallList} calls=${asked.data.calls ?? []} id=${id} />`}
+    ${(asked.data?.frames ?? []).map((/** @type {any} */ f) => html`<${Frame} key=${f.frame} frame=${f} id=${id} />`)}`;
+}
+
+/** @param {any} step */
+const said = (step) => (step.turning === "changed" ? "The leading answer changed here; whether it was right is not known without a reference." : `Turning point: from here the leading answer stays ${step.turning}.`);
+
+/** What decides first, what every method carries last. @param {any[]} wrote */
+const sorted = (wrote) => [...wrote].sort((a, b) => Number(QUIET.includes(a.key)) - Number(QUIET.includes(b.key)));
+
+/** @param {any} show @param {string} key */
+const hintOf = (show, key) => (show?.kinds && Object.hasOwn(show.kinds, key) ? show.kinds[key] : undefined);
+
+/** @param {{how: string, known: boolean}} props */
+function Choice({ how, known }) {
+  const choices = [["writes", "written here"], ["whole", "whole state"], ["json", "JSON"]];
+  return html`<div class="segments" role="group" aria-label="What is shown of the state">${choices.map(([name, label]) => html`<button key=${name} aria-pressed=${how === name} disabled=${!known && name !== "writes"}
+    onClick=${() => go(withQuery({ show: name === "writes" ? "" : name }), { replace: true })}>${label}</button>`)}</div>`;
+}
+
+/** What each router behind the step had read, and where it went. @param {{step: any}} props */
+function Why({ step }) {
+  const routers = step.why ?? [];
+  if (!routers.length) return step.next?.length ? html`<p class="why"><span class="dim">then</span> <b><${Plain} text=${[...new Set(step.next)].join(", ")} /></b></p>` : null;
+  return routers.map((/** @type {any} */ w, /** @type {number} */ n) => html`<div class="why" key=${n}><span class="dim">why next</span> <b>→ <${Plain} text=${times(w.goto)} /></b>
+    ${w.error ? html`<span class="doubt">! the router wants more than the state: <${Plain} text=${w.error} /></span>`
+      : html`<span class="reads">${Object.entries(w.read ?? {}).map(([path, value]) => html`<span key=${path} class="read"><span class="dim"><${Plain} text=${path} /></span> ${brief(value)}</span>`)}</span>`}</div>`);
+}
+
+/** `refine ×3`. @param {string[]} names */
+const times = (names) => [...new Set(names ?? [])].map((n) => (names.filter((m) => m === n).length > 1 ? `${n} ×${names.filter((m) => m === n).length}` : n === "__end__" ? "the end" : n)).join(", ") || "?";
+
+/** @param {any} value */
+const brief = (value) => plain(typeof value === "string" ? value : value === null ? "none" : typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "number" ? String(Number(value.toPrecision(4))) : JSON.stringify(value));
+
+/** A key that was written: kinds that look beyond the step get the state around it. @param {any} props */
+function Written({ w, written, now, later, id, query, hint, page }) {
+  const wanted = query.get(`as.${w.key}`);
+  const reach = wanted === null ? reaches(w.value, w.key, hint) : "";
+  const around = reach === "later" ? later : reach === "now" ? now : undefined;
+  const grown = around && w.op === "append" && Array.isArray(around[w.key]) ? around[w.key].slice(0, w.at + w.value.length) : w.value;
+  const from = grown === w.value ? 0 : w.at;
+  const note = w.op === "append" ? `+ ${sizeOf(w.value)}${w.at ? `, ${w.at} before` : ""}` : sizeOf(w.value);
+  return html`<${Value} name=${w.key} value=${grown} from=${from} state=${around ?? written} run=${id} hint=${hint} note=${note} reference=${page.run.reference}
+    wanted=${wanted} onKind=${(/** @type {string} */ kind) => go(withQuery({ [`as.${w.key}`]: kind }), { replace: true })} />`;
+}
+
+/** @param {any} props */
+function Whole({ asked, how, id, step, query, show, page, changed }) {
+  if (!asked.data) return html`<${Waiting} asked=${asked} what=${`the state after step ${step.n}`} />`;
+  const state = asked.data.state;
+  if (how === "json") return html`<p class="tools-line"><${Copy} text=${() => JSON.stringify(state, null, 2)} label="copy the whole state" /></p><${Json} value=${state} run=${id} changed=${changed} />`;
+  const keys = Object.keys(state).sort((a, b) => Number(QUIET.includes(a)) - Number(QUIET.includes(b)));
+  return keys.map((key) => html`<${Value} key=${key} name=${key} value=${state[key]} state=${state} run=${id} hint=${hintOf(show, key)} note=${changed.has(key) ? "written here" : ""} reference=${page.run.reference}
+    wanted=${query.get(`as.${key}`)} onKind=${(/** @type {string} */ kind) => go(withQuery({ [`as.${key}`]: kind }), { replace: true })} />`);
+}
+
+/** The steps inside a subgraph that the step called. @param {{frame: any, id: string}} props */
+function Frame({ frame, id }) {
+  return html`<details class="frame"><summary>inside <${Plain} text=${frame.frame} /> <span class="dim">${count(frame.steps.length, "step")}</span></summary>
+    ${frame.steps.map((/** @type {any} */ s) => html`<section key=${s.n}><h4>${s.n} · <${Plain} text=${nameOf(s)} /></h4>
+      <${Json} value=${Object.fromEntries((s.wrote ?? []).map((/** @type {any} */ w) => [w.key, w.value]))} run=${id} /></section>`)}</details>`;
+}

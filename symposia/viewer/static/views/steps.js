@@ -1,0 +1,101 @@
+// The path of a run: a line per step with what it found, rounds folded where there are many.
+
+import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { Plain } from "../parts.js";
+import { Rows } from "../rows.js";
+import { count, duration, number, plain, short } from "../words.js";
+
+const MANY = 40; // steps above which rounds fold
+
+/** @typedef {{step?: any, round?: number, span?: string, nodes?: string, turning?: boolean, failed?: boolean}} Line */
+
+/** @param {{steps: any[], selected: number|null, onPick: (n: number) => void}} props */
+export function Steps({ steps, selected, onPick }) {
+  const [open, setOpen] = useState(/** @type {Set<number>} */ (new Set()));
+  const here = steps.find((s) => s.n === selected)?.round;
+  const lines = useMemo(() => folded(steps, open, here), [steps, open, here]);
+  const longest = Math.max(1, ...steps.map((s) => s.ms ?? 0));
+  const at = lines.findIndex((line) => line.step?.n === selected);
+  const pick = (/** @type {number} */ n) => {
+    const line = lines[n];
+    if (line?.step) onPick(line.step.n);
+    else if (line) setOpen(new Set([...open, /** @type {number} */ (line.round)]));
+  };
+  if (!steps.length) return html`<p class="dim">none yet</p>`;
+  return html`<${Rows} id="step" label="Steps of the run" rows=${lines} height=${2.75} selected=${at} onSelect=${pick} classOf=${(/** @type {Line} */ l) => (l.step ? "" : "fold")}
+    row=${(/** @type {Line} */ line, /** @type {number} */ n) => (line.step ? html`<${StepLine} step=${line.step} first=${n > 0 && line.step.round !== lines[n - 1].step?.round && (line.step.round ?? 0) > 0} longest=${longest} />` : html`<${FoldLine} line=${line} />`)} />`;
+}
+
+/** Steps as lines; in a long run every round but the one being read is one line. @param {any[]} steps @param {Set<number>} open @param {number|undefined} here @returns {Line[]} */
+function folded(steps, open, here) {
+  if (steps.length <= MANY) return steps.map((step) => ({ step }));
+  /** @type {Map<number, any[]>} */
+  const rounds = new Map();
+  for (const step of steps) rounds.set(step.round ?? 0, [...(rounds.get(step.round ?? 0) ?? []), step]);
+  return [...rounds].flatMap(([round, inside]) =>
+    round === here || open.has(round) || inside.length < 3
+      ? inside.map((step) => /** @type {Line} */ ({ step }))
+      : [/** @type {Line} */ ({ round, span: `${inside[0].n}–${inside[inside.length - 1].n}`, nodes: [...new Set(inside.flatMap((s) => s.nodes))].join(", "), turning: inside.some((s) => s.turning), failed: inside.some((s) => s.failed) })]);
+}
+
+/** What a step says of itself in a line. @param {any} step */
+export function gistOf(step) {
+  if (step.summary) return plain(step.summary);
+  const said = (step.wrote ?? []).filter((/** @type {any} */ w) => !["params", "messages", "artefact"].includes(w.key));
+  const why = (step.why ?? []).find((/** @type {any} */ w) => w.goto?.length);
+  const read = Object.entries(why?.read ?? {}).filter(([path]) => !path.startsWith("len("));
+  if (read.length) return plain(`→ ${[...new Set(why.goto)].map((g) => (g === "__end__" ? "the end" : g)).join(", ")} · ${read.slice(0, 3).map(([path, value]) => `${path.replace(/^.*[.\]]\.?/, "") || path} ${briefly(value)}`).join(", ")}`);
+  const parts = said.slice(0, 3).map((/** @type {any} */ w) => `${w.key} ${w.head || "–"}`);
+  if (parts.length) return plain(parts.join(" · "));
+  return step.source === "open" ? "did not end" : step.source === "update" ? "edited by hand" : "nothing new";
+}
+
+/** @param {any} value */
+const briefly = (value) => (typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "number" ? number(value) : value === null ? "none" : short(value, 24));
+
+/** @param {any} step */
+export const nameOf = (step) => (step.source === "update" ? "(edited)" : (step.tasks ?? []).map((/** @type {any} */ t) => (t.n > 1 ? `${t.node} ×${t.n}` : t.node)).join(", ") || step.nodes.join(", "));
+
+/** @param {{step: any, first: boolean, longest: number}} props */
+function StepLine({ step, first, longest }) {
+  const turn = step.turning;
+  return html`<div class=${`step-line ${step.fold ? "dim" : ""}`}>
+    <span class="n">${step.n}</span>
+    <span class="name"><b><${Plain} text=${nameOf(step)} /></b>${first && html` <span class="round">round ${step.round}</span>`}
+      ${turn && html` <span class=${`turn-mark ${turn}`} title=${TURNS[turn] ?? ""}>◆ ${turn === "changed" ? "changed" : `${turn} from here`}</span>`}
+      ${step.failed > 0 && html` <span class="bad">✗ ${step.failed} failed</span>`}</span>
+    <span class="made">${step.calls > 0 ? count(step.calls, "call") : ""}</span>
+    <span class="gist">${short(gistOf(step), 160)}</span>
+    <span class="took" title=${duration(step.ms)}>${step.ms > 0 && html`<span style=${{ width: `${Math.max(4, (100 * step.ms) / longest)}%` }}></span>`}</span>
+  </div>`;
+}
+
+/** @type {Record<string, string>} */
+const TURNS = { wrong: "turning point: from here the leading answer stays wrong", right: "turning point: from here the leading answer stays right", changed: "the leading answer changed here; no reference answer is known" };
+
+/** @param {{line: Line}} props */
+function FoldLine({ line }) {
+  return html`<div class="step-line"><span class="n">↻</span><span class="name">round ${line.round} folded: ${line.span}${line.turning ? " ◆" : ""}${line.failed ? html` <span class="bad">✗</span>` : ""}</span><span></span><span class="gist">${short(line.nodes, 120)}</span></div>`;
+}
+
+/** j and k, turning points, failures, and the same node a round before or after. @param {any[]} steps @param {number|null} selected @param {(to: any) => void} pick @param {boolean} isCall */
+export function useStepKeys(steps, selected, pick, isCall) {
+  useEffect(() => {
+    const pressed = (/** @type {any} */ event) => {
+      const at = steps.findIndex((s) => s.n === selected);
+      const node = steps[at]?.nodes[0];
+      const next = (/** @type {(s: any) => boolean} */ wanted) => steps.slice(at + 1).find(wanted) ?? steps.find(wanted);
+      /** @type {Record<string, any>} */
+      const moves = {
+        down: steps[at + 1], up: steps[Math.max(0, at - 1)],
+        turning: next((s) => Boolean(s.turning)), failure: next((s) => s.failed > 0),
+        "round-before": steps.slice(0, Math.max(0, at)).reverse().find((s) => s.nodes.includes(node)), "round-after": steps.slice(at + 1).find((s) => s.nodes.includes(node)),
+      };
+      const to = moves[event.detail];
+      if (isCall && event.detail.startsWith("round-")) return;
+      if (to) pick(to.n);
+    };
+    addEventListener("symposia-key", pressed);
+    return () => removeEventListener("symposia-key", pressed);
+  });
+}
