@@ -28,7 +28,7 @@ UV := env -u UV_INDEX -u UV_INDEX_URL -u UV_DEFAULT_INDEX -u UV_EXTRA_INDEX_URL 
 	--generate-hashes --no-emit-index-url $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-train test-engines test-chat lint style types format generate vendor dev studio lock wheel clean
+.PHONY: help demo test test-train test-engines test-chat test-browser lint style types format generate vendor dev studio lock wheel clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -50,6 +50,9 @@ test-engines: $(VENV)/dev.stamp $(ENGINES_VENV)/engines.stamp ## serve tiny mode
 
 test-chat: $(CHAT_VENV)/chat.stamp ## drive the example Chainlit app in headless Chromium
 	$(CHAT_VENV)/bin/python -m pytest -q -m chat tests/chat $(PYTEST_ARGS)
+
+test-browser: $(VENV)/dev.stamp ## drive the step viewer in headless Chromium
+	$(BIN)/pytest -q -m browser tests/browser $(PYTEST_ARGS)
 
 lint: style types ## ruff and mypy strict
 

@@ -44,7 +44,8 @@ async def answer(message: cl.Message) -> None:
     """Run the method on a question; the button that stops the answer stops the run."""
     method = cl.user_session.get("chat_profile")
     events: asyncio.Queue[Event] = asyncio.Queue()
-    run = asyncio.create_task(symposia.arun(method, message.content, params=METHODS[method], on_event=events.put_nowait))
+    options = {"params": METHODS[method], "checkpoints": "none", "on_event": events.put_nowait}
+    run = asyncio.create_task(symposia.arun(method, message.content, **options))
     run.add_done_callback(lambda _: events.put_nowait({"type": "over"}))
     try:
         state = await tell(events)

@@ -12,6 +12,7 @@ from symposia import registry
 from symposia.serve.guard import Rules
 from symposia.state.store import open_store
 
+pytestmark = pytest.mark.browser
 SMALL = {"k": 2, "max_rounds": 1, "n": 2, "n_agents": 2}
 
 
