@@ -418,6 +418,8 @@ def test_grouped_each_model_is_loaded_once_and_ungrouped_more_often(symposia: Co
     assert sum(one["loads"] for one in again.json["engines"].values()) > 2
     assert [json.loads(line)["answer"] for line in Path("out.jsonl").read_text().splitlines()] == answers
     assert "take turns" in again.err
+    assert "for up to 24 calls in all" in again.err
+    assert "for up to 24 calls in all" in again.err
 
 
 def test_the_plan_is_shown_and_starts_nothing(symposia: Command) -> None:

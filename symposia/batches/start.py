@@ -180,13 +180,18 @@ def _terms(plan: Plan, asked: Asked, before: Usage) -> dict[str, Any]:
 def _preview(plan: Plan, params: BaseParams, asked: Asked, before: Usage) -> dict[str, Any]:
     """What would be done, for `--dry-run`."""
     method = registry.load(plan.batch["method"]).method
-    most = len(plan.jobs) * (method.count(method.calls, params) + method.count(method.scoring, params))
     return {
         **{"method": method.name, "output": str(asked.out), "rows_to_do": len(plan.jobs) - plan.regraded, "rows_done": len(plan.written)},
-        **{"rows_resumed": plan.resumed, "calls_at_most": most, "calls_so_far": before.calls},
+        **{"rows_resumed": plan.resumed, "calls_at_most": _most_calls(plan, params), "calls_so_far": before.calls},
         "model": "; ".join(f"{role}: {name}" for role, name in output.models_of(_with_params(plan, params), method.roles).items()),
         "pool": pools.planned(output.models_of(_with_params(plan, params), method.roles)),
     }
+
+
+def _most_calls(plan: Plan, params: BaseParams) -> int:
+    """Calls that the rows to do need at most, by the method's formula."""
+    method = registry.load(plan.batch["method"]).method
+    return len(plan.jobs) * (method.count(method.calls, params) + method.count(method.scoring, params))
 
 
 def _with_params(plan: Plan, params: BaseParams) -> dict[str, Any]:
@@ -205,7 +210,8 @@ def _notes(plan: Plan, params: BaseParams, roles: Sequence[str], asked: Asked, b
     if asked.budget_usd is not None and before.notes["unpriced"]:
         found.append(f"{before.notes['unpriced']} earlier calls had no known price and are not in the budget")
     models = output.models_of(_with_params(plan, params), roles)
-    found += pools.told(pools.planned(models), asked.order == "model")
+    if told := pools.told(pools.planned(models), asked.order == "model"):
+        found += [*told, f"  for up to {_most_calls(plan, params)} calls in all"]
     toys = toy_note(models.values())
     return [*found, *([toys] if toys else [])]
 
