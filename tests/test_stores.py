@@ -516,14 +516,14 @@ async def test_a_server_that_is_down_is_said_without_the_password(url):
     await store.close()
 
 
-async def test_a_wrong_password_is_said_without_it(postgres_server):
-    async with await psycopg.AsyncConnection.connect(postgres_server, autocommit=True) as db:
+async def test_a_wrong_password_is_said_without_it(own_postgres):
+    async with await psycopg.AsyncConnection.connect(own_postgres, autocommit=True) as db:
         await db.execute("CREATE ROLE locked LOGIN PASSWORD 'right'")
         [hba] = await (await db.execute("SHOW hba_file")).fetchone()  # type: ignore[misc]
         before = Path(hba).read_text()
         Path(hba).write_text("local all locked scram-sha-256\n" + before)
         await db.execute("SELECT pg_reload_conf()")
-        url = postgres_server.replace("postgres:@", "locked:hidden@")
+        url = own_postgres.replace("postgres:@", "locked:hidden@")
         try:
             async with asyncio.timeout(20):
                 while True:  # the server reads its rules again when it comes to it

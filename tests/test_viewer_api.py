@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NotRequired
 
 import httpx
@@ -32,7 +31,7 @@ from symposia.records import state_at
 from symposia.rows import toy_item
 from symposia.serve.guard import Rules
 from symposia.state.ask import ask_person
-from symposia.state.base import BaseParams, BaseState, Method, Question
+from symposia.state.base import BaseParams, BaseState, Question
 from symposia.state.errors import BadInput, UnknownName
 from symposia.state.graph import StateGraph
 from symposia.state.packing import digest
@@ -683,42 +682,6 @@ def consulting() -> Any:
     graph: Any = StateGraph(State, Params, input_schema=Question)
     graph.add_node(intake).add_node(consult).add_node("finish", conclude)
     return graph.add_edge(START, "intake").add_edge("intake", "consult").add_edge("consult", "finish").add_edge("finish", END)
-
-
-@pytest.fixture
-def consultation(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A method that asks a person, known as long as the test goes."""
-    module: Any = ModuleType("symposia.graphs.consulting")
-    module.METHOD = Method("consulting", "Consulting", "0000.00000", 2026, "test", (), "0")
-    module.Params, module.build, module.graph = Params, consulting, consulting().compile()
-    known = registry.names()
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(registry, "names", lambda: (*known, "consulting"))
-    yield "consulting"
-    registry.load.cache_clear()
-    registry._compiled.cache_clear()
-
-
-def test_a_persons_answer_goes_into_the_journal(shelf: tuple[Path, dict[str, str]], consultation: str) -> None:
-    folder, ids = shelf
-
-    async def asked() -> str:
-        async with open_store(str(folder / "store.db")) as store:
-            return (await runs.start(store, runs.new_record(consultation, {}, {"question": "q"}))).run_id
-
-    run_id = asyncio.run(asked())
-    with at_home(folder, ids) as home:
-        page = home.json(f"/runs/{run_id}")
-        assert page["run"]["waiting"]["ask"] == {"place": "2.consult", "question": "which?"}
-        for body in ({}, {"set": {"opinion": "x"}}, {"answer": 1, "more": 2}, {"answer": 1, "set": {}}):
-            refused = home.post(f"/runs/{run_id}/answer", body)
-            assert refused.status_code == 400, body
-        assert home.post(f"/runs/{run_id}/answer", {"answer": "the left one"}).status_code == 202
-        assert ended(home, run_id)["answer"] == "the left one"
-        call = home.json(f"/runs/{run_id}/calls/2.consult")
-        assert (call["kind"], call["outcome"], call["copy"]) == ("person", {"value": "the left one"}, None)
-        assert home.post(f"/runs/{run_id}/answer", {"answer": "again"}).status_code == 400
-        assert home.post(f"/runs/{run_id}/replay").json()["identical"]
 
 
 def test_a_run_that_goes_on_is_cancelled_and_keeps_what_it_paid_for(
