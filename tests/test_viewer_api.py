@@ -15,20 +15,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NotRequired
 
 import httpx
 import pytest
 from langgraph.config import get_config
+from langgraph.graph import END, START
 from serving import served
 
 from symposia import registry, runs
 from symposia.api import abatch
 from symposia.graphs import magicore
+from symposia.nodes.intake import intake
 from symposia.records import state_at
 from symposia.rows import toy_item
 from symposia.serve.guard import Rules
+from symposia.state.ask import ask_person
+from symposia.state.base import BaseParams, BaseState, Method, Question
 from symposia.state.errors import BadInput, UnknownName
+from symposia.state.graph import StateGraph
 from symposia.state.packing import digest
 from symposia.state.show import Show, check_show, review, show_of, shown_as, summary_of, votes
 from symposia.state.store import Entry, Store, Usage, open_store
@@ -502,10 +508,11 @@ async def test_both_kinds_of_store_are_read_alike(store_url: str, tmp_path: Path
 # -- forks --------------------------------------------------------------------------------------------------------------------------------
 
 
-def ended(home: Home, run_id: str) -> Any:
+def ended(home: Home, run_id: str, *going: str) -> Any:
+    """A run once it has ended; `going`: statuses that it still has when it was just told to go on."""
     for _ in range(600):
         run = home.json(f"/runs/{run_id}", quick=1)["run"]
-        if run["status"] != "started":
+        if run["status"] not in ("started", *going):
             return run
         time.sleep(0.05)
     raise AssertionError("the run did not end")
@@ -653,6 +660,66 @@ def test_many_who_follow_one_run_see_it_end(home: Home) -> None:
     for thread in threads:
         thread.join(60)
     assert ends == ["done"] * 8
+
+
+class Params(BaseParams):
+    """Parameters of the method below."""
+
+
+class State(BaseState):
+    """What a person has said."""
+
+    opinion: NotRequired[str]
+
+
+async def consult(state: State) -> dict[str, Any]:
+    return {"opinion": await ask_person({"question": "which?"})}
+
+
+def conclude(state: State) -> dict[str, Any]:
+    return {"answer": state["opinion"], "stop_reason": "asked"}
+
+
+def consulting() -> Any:
+    graph: Any = StateGraph(State, Params, input_schema=Question)
+    graph.add_node(intake).add_node(consult).add_node("finish", conclude)
+    return graph.add_edge(START, "intake").add_edge("intake", "consult").add_edge("consult", "finish").add_edge("finish", END)
+
+
+@pytest.fixture
+def consultation(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A method that asks a person, known as long as the test goes."""
+    module: Any = ModuleType("symposia.graphs.consulting")
+    module.METHOD = Method("consulting", "Consulting", "0000.00000", 2026, "test", (), "0")
+    module.Params, module.build, module.graph = Params, consulting, consulting().compile()
+    known = registry.names()
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(registry, "names", lambda: (*known, "consulting"))
+    yield "consulting"
+    registry.load.cache_clear()
+    registry._compiled.cache_clear()
+
+
+def test_a_persons_answer_goes_into_the_journal(shelf: tuple[Path, dict[str, str]], consultation: str) -> None:
+    folder, ids = shelf
+
+    async def asked() -> str:
+        async with open_store(str(folder / "store.db")) as store:
+            return (await runs.start(store, runs.new_record(consultation, {}, {"question": "q"}))).run_id
+
+    run_id = asyncio.run(asked())
+    with at_home(folder, ids) as home:
+        page = home.json(f"/runs/{run_id}")
+        assert page["run"]["waiting"]["ask"] == {"place": "2.consult", "question": "which?"}
+        for body in ({}, {"set": {"opinion": "x"}}, {"answer": 1, "more": 2}, {"answer": 1, "set": {}}):
+            refused = home.post(f"/runs/{run_id}/answer", body)
+            assert refused.status_code == 400, body
+        assert home.post(f"/runs/{run_id}/answer", {"answer": "the left one"}).status_code == 202
+        assert ended(home, run_id, "paused")["answer"] == "the left one"
+        call = home.json(f"/runs/{run_id}/calls/2.consult")
+        assert (call["kind"], call["outcome"], call["copy"]) == ("person", {"value": "the left one"}, None)
+        assert home.post(f"/runs/{run_id}/answer", {"answer": "again"}).status_code == 400
+        assert home.post(f"/runs/{run_id}/replay").json()["identical"]
 
 
 def test_a_run_that_goes_on_is_cancelled_and_keeps_what_it_paid_for(
