@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from conftest import SCRIPT, Script
+from scripted import SCRIPT, Script
 from serving import served
 
 from symposia import registry, runs
