@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,8 +68,8 @@ def database(postgres_server: str) -> str:
 
 @pytest.fixture
 def server() -> Iterator[Spawned]:
-    """A server whose replies depend on nothing but the request, and that wants the key."""
-    with spawned(deterministic=True, delay_s=0.2, key="sk-of-this-test") as found:
+    """A server whose replies depend on nothing but the request, and that wants the key; it holds them back until it is told."""
+    with spawned(deterministic=True, delay_s=0.2, hold=True, key="sk-of-this-test") as found:
         yield found
 
 
@@ -113,6 +114,11 @@ def test_two_nodes_do_what_one_process_does_and_a_worker_may_be_killed(database,
     killed: list[int] = []
 
     def kill() -> None:
+        late = time.monotonic() + 110
+        while len(actors()) < 2 and time.monotonic() < late:
+            time.sleep(0.05)
+        ask(server, "/_set", {"hold": False})
+        ask(server, "/_release", {})
         ask(server, f"/_wait?answered={NEEDED // 3}&timeout=110")
         killed.extend(actors())
         os.kill(killed[0], signal.SIGKILL)
