@@ -23,7 +23,7 @@ from symposia.nodes.fanout import fanout
 from symposia.nodes.finish import conclude
 from symposia.nodes.intake import intake
 from symposia.nodes.prompts import SOLVE
-from symposia.state.base import BaseParams, Method, Question, Sampling
+from symposia.state.base import BaseParams, Illustrated, Method, Sampling
 from symposia.state.graph import StateGraph
 
 METHOD = Method(
@@ -34,7 +34,12 @@ METHOD = Method(
     family="single solution",
     roles=("solver",),
     calls="1",
+    by_role={"solver": ("1", "1")},
+    input=Illustrated,
 )
+
+ANSWER_NODE = "solve"
+"""The node whose reply is the answer word for word, so that a chat can show it while it is written."""
 
 
 class Params(BaseParams):
@@ -49,14 +54,14 @@ class State(Rounds):
 
 
 def finish(state: State) -> dict[str, Any]:
-    """End with the answer of the one solution."""
+    """End with the answer of the one solution, which a chat shows unchanged."""
     answer = state["answers"][0][0]
-    return conclude(answer, "no_answer" if answer is None else "answered")
+    return conclude(answer, "no_answer" if answer is None else "answered", state["chains"][0][0])
 
 
-def build() -> StateGraph[State, Params, Question, State]:
+def build() -> StateGraph[State, Params, Illustrated, State]:
     """Wire the nodes."""
-    builder = StateGraph(State, Params, input_schema=Question)
+    builder = StateGraph(State, Params, input_schema=Illustrated)
     builder.add_node(intake).add_node("solve", fanout).add_node(extract).add_node(finish)
     builder.add_edge(START, "intake").add_edge("intake", "solve").add_edge("solve", "extract").add_edge("extract", "finish")
     builder.add_edge("finish", END)

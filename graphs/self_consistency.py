@@ -24,8 +24,9 @@ from symposia.nodes.finish import conclude
 from symposia.nodes.intake import intake
 from symposia.nodes.prompts import SOLVE
 from symposia.nodes.vote import Voted, outcome_of, vote
-from symposia.state.base import BaseParams, Method, Question, Sampling
+from symposia.state.base import BaseParams, Illustrated, Method, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, votes
 
 METHOD = Method(
     name="self_consistency",
@@ -35,7 +36,16 @@ METHOD = Method(
     family="fan out, aggregate",
     roles=("solver",),
     calls="k",
+    by_role={"solver": ("k", "1")},
+    input=Illustrated,
 )
+
+SHOW = Show(
+    {"answers": votes(weight="vote_weights"), "vote_weights": votes()},
+    {"vote": "{answer} leads, {confidence:.0%} of the samples"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 
 class Params(BaseParams):
@@ -59,9 +69,9 @@ def finish(state: State) -> dict[str, Any]:
     return conclude(answer, outcome_of(answer, state["vote_weights"]))
 
 
-def build() -> StateGraph[State, Params, Question, State]:
+def build() -> StateGraph[State, Params, Illustrated, State]:
     """Wire the nodes; parameters never change the shape."""
-    builder = StateGraph(State, Params, input_schema=Question)
+    builder = StateGraph(State, Params, input_schema=Illustrated)
     builder.add_node(intake).add_node("solve", fanout).add_node(extract).add_node(vote).add_node(finish)
     builder.add_edge(START, "intake").add_edge("intake", "solve").add_edge("solve", "extract").add_edge("extract", "vote")
     builder.add_edge("vote", "finish").add_edge("finish", END)

@@ -30,8 +30,9 @@ from symposia.nodes.finish import conclude
 from symposia.nodes.intake import intake
 from symposia.nodes.prompts import SOLVE
 from symposia.nodes.select import answer_of
-from symposia.state.base import BaseParams, Method, Question, Sampling
+from symposia.state.base import BaseParams, Formed, Method, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, votes
 
 METHOD = Method(
     name="self_moa",
@@ -41,10 +42,18 @@ METHOD = Method(
     family="fan out, aggregate",
     roles=("solver", "aggregator"),
     calls="k + 1",
+    by_role={"solver": ("k", "1"), "aggregator": ("1", "1")},
+    input=Formed,
 )
+
+SHOW = Show({"answers": votes()}, fold=("intake", "extract"))
+"""How the viewer shows its state."""
 
 ANSWER_NODE = "aggregate"
 """The node whose reply is the answer word for word, so that a chat can show it while it is written."""
+
+ANSWER_ROLE = "aggregator"
+"""Who writes it, and can be told its form."""
 
 _PAPER = Sampling(temperature=0.7, max_tokens=2048)
 
@@ -78,9 +87,9 @@ def finish(state: State) -> dict[str, Any]:
     return conclude(answer, "no_answer" if answer is None else "aggregated", state["chains"][-1][0])
 
 
-def build() -> StateGraph[State, Params, Question, State]:
+def build() -> StateGraph[State, Params, Formed, State]:
     """Wire the nodes; parameters never change the shape."""
-    builder = StateGraph(State, Params, input_schema=Question)
+    builder = StateGraph(State, Params, input_schema=Formed)
     builder.add_node(intake).add_node("solve", fanout).add_node(extract).add_node(aggregate).add_node(finish)
     builder.add_edge(START, "intake").add_edge("intake", "solve").add_edge("solve", "extract")
     builder.add_conditional_edges("extract", route)

@@ -17,7 +17,8 @@ the verdict. With the task `text` the answer is the whole draft, unchanged.
 
 Choices of ours: feedback and rewrite are two calls (one in the authors' mathematics task); approval is a parsed verdict, and one that stays
 unreadable after `max_reasks` further calls does not approve; the approved draft is returned, not a rewrite of it; the known answer stops
-nothing; the history is never cut, since `max_rounds` bounds it.
+nothing; the history is never cut, since `max_rounds` bounds it. Which draft is the answer shows only after it was written, by a verdict or
+a score, so a chat gets it whole (no `ANSWER_NODE`).
 """
 
 import math
@@ -34,8 +35,9 @@ from symposia.nodes.intake import intake
 from symposia.nodes.prompts import CRITIQUE, REWRITE, SOLVE
 from symposia.nodes.rewriter import rewrite
 from symposia.nodes.select import answer_of
-from symposia.state.base import BaseParams, Method, Question, Sampling
+from symposia.state.base import BaseParams, Illustrated, Method, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, review
 
 METHOD = Method(
     name="self_refine",
@@ -45,7 +47,12 @@ METHOD = Method(
     family="propose, check, refine",
     roles=("solver", "reviewer", "refiner"),
     calls="2 * (1 + max_rounds)",
+    by_role={"solver": ("1", "1"), "reviewer": ("1", "1 + max_rounds"), "refiner": ("1", "max_rounds")},
+    input=Illustrated,
 )
+
+SHOW = Show({"feedback": review(of="chains", answers="answers")}, fold=("intake", "extract"))
+"""How the viewer shows its state."""
 
 
 class Params(BaseParams):
@@ -86,9 +93,9 @@ def finish(state: State) -> dict[str, Any]:
     return {"best_index": chosen, **conclude(answer, reason, state["chains"][chosen][0])}
 
 
-def build() -> StateGraph[State, Params, Question, State]:
+def build() -> StateGraph[State, Params, Illustrated, State]:
     """Wire the nodes; parameters never change the shape."""
-    builder = StateGraph(State, Params, input_schema=Question)
+    builder = StateGraph(State, Params, input_schema=Illustrated)
     builder.add_node(intake).add_node("solve", fanout).add_node(extract)
     builder.add_node("review", critique).add_node("refine", rewrite).add_node(finish)
     builder.add_edge(START, "intake").add_edge("intake", "solve").add_edge("solve", "extract").add_edge("extract", "review")

@@ -26,8 +26,9 @@ from symposia.nodes.intake import intake
 from symposia.nodes.prompts import JUDGE_OUTCOME, SOLVE
 from symposia.nodes.score import score
 from symposia.nodes.vote import Weighed, outcome_of, weighted_vote
-from symposia.state.base import BaseParams, Method, Question, Sampling
+from symposia.state.base import BaseParams, Illustrated, Method, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, rewards, votes
 
 METHOD = Method(
     name="weighted_best_of_n",
@@ -38,7 +39,16 @@ METHOD = Method(
     roles=("solver", "outcome"),
     calls="k",
     scoring="k",
+    by_role={"solver": ("k", "1"), "outcome": ("1", "k")},
+    input=Illustrated,
 )
+
+SHOW = Show(
+    {"answers": votes(weight="vote_weights"), "vote_weights": votes(), "scores": rewards(of="chains")},
+    {"vote": "{answer} leads"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 
 class Params(BaseParams):
@@ -63,9 +73,9 @@ def finish(state: State) -> dict[str, Any]:
     return conclude(answer, outcome_of(answer, state["vote_weights"]))
 
 
-def build() -> StateGraph[State, Params, Question, State]:
+def build() -> StateGraph[State, Params, Illustrated, State]:
     """Wire the nodes; parameters never change the shape."""
-    builder = StateGraph(State, Params, input_schema=Question)
+    builder = StateGraph(State, Params, input_schema=Illustrated)
     builder.add_node(intake).add_node("solve", fanout).add_node(extract).add_node(score).add_node("vote", weighted_vote).add_node(finish)
     builder.add_edge(START, "intake").add_edge("intake", "solve").add_edge("solve", "extract").add_edge("extract", "score")
     builder.add_edge("score", "vote").add_edge("vote", "finish").add_edge("finish", END)

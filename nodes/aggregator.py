@@ -4,13 +4,15 @@ The construction is that of Mixture-of-Agents (arXiv 2406.04692, the authors' co
 before the conversation, and without any answers the conversation is asked as it is.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from symposia.nodes.extract import Rounds
 from symposia.nodes.panel import fenced
-from symposia.nodes.prompts import answer_format
+from symposia.nodes.prompts import answer_format, asked
+from symposia.state.errors import MalformedReply, shorten
 from symposia.tools.completion import Message
 from symposia.tools.llm import ask, parts, prompt, quorum
 
@@ -42,9 +44,17 @@ def with_references(params: Mapping[str, Any], role: str, asked: Sequence[Messag
     return [{"role": "system", "content": parts(params["prompts"][role], {"references": references(texts)})}, *asked]
 
 
-def request(state: Rounds) -> list[Message]:
-    """The conversation that everybody answers: the solver's prompt."""
-    return prompt(state["params"], "solver", question=state["question"], answer_format=answer_format(state["task"]))
+def request(state: Rounds, form: Mapping[str, Any] | None = None) -> list[Message]:
+    """The conversation that everybody answers: the solver's prompt, which asks for a form of the reply where there is one."""
+    wanted = answer_format(state["task"]) if form is None else form_of(form)
+    return prompt(state["params"], "solver", question=asked(state), answer_format=wanted)
+
+
+def form_of(form: Mapping[str, Any]) -> str:
+    """The sentence that asks for a form, OpenAI's `response_format`; providers that enforce it want it said as well."""
+    schema = (form.get("json_schema") or {}).get("schema")
+    shape = f" It follows this JSON schema: {json.dumps(schema, ensure_ascii=False)}" if schema else ""
+    return f"Do this work before you reply: the reply itself is one JSON object that holds the answer, and nothing else.{shape}"
 
 
 def heard(state: Rounds) -> list[str]:
@@ -57,9 +67,19 @@ async def aggregate(state: Rounds) -> dict[str, Any]:
     """Append a round of one reply: the aggregator's, who has seen the newest round.
 
     Raises:
-        SymposiaError: The aggregator could not be reached.
+        SymposiaError: The aggregator could not be reached, or its reply has not the form that was demanded.
     """
-    params = state["params"]
-    reply = await ask(params, "aggregator", with_references(params, "aggregator", request(state), heard(state)))
+    params, form = state["params"], state.get("response_format")
+    reply = await ask(params, "aggregator", with_references(params, "aggregator", request(state, form), heard(state)), form=form)
     quorum([reply], 1)
+    if form and reply["status"] == "ok" and not _is_object(reply["text"]):
+        what = f"the aggregator was asked for a JSON object and replied '{shorten(reply['text'], 60)}'"
+        raise MalformedReply(what, remedy="choose a model whose provider enforces `response_format`")
     return {"chains": [[reply["text"]]], "statuses": [[reply["status"]]]}
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from typing_extensions import TypedDict
 
+from symposia.nodes.prompts import asked
 from symposia.nodes.score import Scored
 from symposia.state.channels import grow
 from symposia.state.errors import ReplyError, shorten
@@ -70,7 +71,7 @@ async def critique(state: Critiqued) -> dict[str, Any]:
     """
     params, earlier = state["params"], transcript(state)
     history = ["\nEarlier drafts with the feedback they got:\n\n", *earlier] if earlier else []
-    messages = prompt(params, "reviewer", question=state["question"], history=history, draft=state["chains"][-1][0])
+    messages = prompt(params, "reviewer", question=asked(state), history=history, draft=state["chains"][-1][0])
     reply = await ask(params, "reviewer", messages, parse=read_verdict)
     quorum([reply], 1)
     verdict = reply["value"] if reply["status"] == "ok" else Verdict(approved=None, score=None)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from symposia.nodes.prompts import answer_format
+from symposia.nodes.prompts import answer_format, asked
 from symposia.state.base import BaseState
 from symposia.tools.llm import prompt, quorum, sample
 
@@ -14,7 +14,7 @@ async def fanout(state: BaseState) -> dict[str, Any]:
         SymposiaError: Fewer than `quorum` samples came back.
     """
     params = state["params"]
-    messages = prompt(params, "solver", question=state["question"], answer_format=answer_format(state["task"]))
+    messages = prompt(params, "solver", question=asked(state), answer_format=answer_format(state["task"]))
     samples = await sample(params, "solver", messages, params.get("k", 1))
     quorum(samples, params["quorum"])
     return {"chains": [[s["text"] for s in samples]], "statuses": [[s["status"] for s in samples]]}

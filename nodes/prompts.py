@@ -4,6 +4,10 @@ Our own wording. What each must hold follows MAgICoRe (arXiv 2409.12147, the aut
 refiner. A template's placeholders are filled by the node that sends it; a run may replace a template by one that uses some of the same.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from symposia.state.images import pictured
 from symposia.tools.answers import task_of
 
 SOLVE = """\
@@ -99,3 +103,8 @@ _FORMATS = {
 def answer_format(task: str) -> str:
     """The sentence that says how the final answer of a task is to be written."""
     return _FORMATS[task_of(task)]
+
+
+def asked(state: Mapping[str, Any]) -> str | list[str]:
+    """The question as a field of a prompt, its images where it mentions them."""
+    return pictured(state["question"], state.get("images"))

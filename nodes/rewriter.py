@@ -6,7 +6,7 @@ Self-Refine, arXiv 2303.17651: the history of drafts and feedback keeps the refi
 from typing import Any
 
 from symposia.nodes.critic import Critiqued, transcript
-from symposia.nodes.prompts import answer_format
+from symposia.nodes.prompts import answer_format, asked
 from symposia.tools.llm import ask, prompt, quorum
 
 
@@ -18,7 +18,7 @@ async def rewrite(state: Critiqued) -> dict[str, Any]:
     """
     params = state["params"]
     form = answer_format(state["task"])
-    messages = prompt(params, "refiner", question=state["question"], history=transcript(state), answer_format=form)
+    messages = prompt(params, "refiner", question=asked(state), history=transcript(state), answer_format=form)
     reply = await ask(params, "refiner", messages)
     quorum([reply], 1)
     if reply["status"] != "ok":

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from symposia.nodes.extract import Rounds
+from symposia.nodes.prompts import asked
 from symposia.state.base import Answer
 from symposia.state.channels import grow
 from symposia.state.place import fan
@@ -21,7 +22,7 @@ async def score(state: Scored) -> dict[str, Any]:
 
     Without a call, a solution that gives no answer scores 0 and one without any text None, as does one whose scorer failed.
     """
-    params, question = state["params"], state["question"]
+    params, question = state["params"], asked(state)
 
     async def one(chain: str, answer: Answer | None) -> float | None:
         if not chain:

@@ -4,7 +4,7 @@ import ast
 import operator
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, NotRequired, Self
 
 from langchain_core.messages import AnyMessage
@@ -102,12 +102,28 @@ class Question(TypedDict):
     messages: NotRequired[Annotated[list[AnyMessage], Field(description="a chat that ends with the question, in place of one"), chat]]
 
 
+class Illustrated(Question):
+    """The input of a method whose prompts can hold the images of a question (`symposia.state.images`)."""
+
+    images: NotRequired[Annotated[list[str], Field(title="Images", description="data URLs of what the question calls [image 1], ...")]]
+
+
+class Formed(Illustrated):
+    """The input of a method whose last model can also be told what form its answer has."""
+
+    response_format: NotRequired[
+        Annotated[dict[str, Any], Field(title="Response format", description="form of the answer, as OpenAI's interface writes it")]
+    ]
+
+
 class BaseState(Question):
     """What every state has besides its question."""
 
     params: Annotated[dict[str, Any], settled]
     artefact: Annotated[dict[str, Any], settled]
     """What `prepare` made for the data set, when the run names one."""
+    images: NotRequired[list[str]]
+    response_format: NotRequired[dict[str, Any]]
     answer: NotRequired[Answer | None]
     stop_reason: NotRequired[str]
 
@@ -126,6 +142,9 @@ class Method:
     """Completions of a question at most, as an expression over the parameters, scoring not counted."""
     scoring: str = "0"
     """Scorer calls of a question at most, likewise."""
+    by_role: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)
+    """Of both, the part of each role that can be told, likewise: how many agents it has, who take turns among its models, the calls of
+    each, and maybe the role whose models it has without any of its own."""
     input: type = Question
     items: str = "arithmetic"
     """The bundled set of toy problems this method is shown on."""

@@ -14,12 +14,18 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.channels import DeltaChannel
 from langgraph.graph import StateGraph as LangGraphStateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateUpdate
 from langgraph.typing import ContextT, InputT, OutputT, StateT
+from typing_extensions import get_type_hints
 
+from symposia.state.errors import BadInput
+from symposia.state.images import read_message
 from symposia.state.journal import RUN, Run
 from symposia.state.packing import sound
 from symposia.state.place import SHIFT, Shift, frames_of, inside
 
+COPY = "__copy__"
+"""LangGraph's name for an update that copies a checkpoint, with edits or without."""
 GROWING: ContextVar[tuple[str, ...]] = ContextVar("symposia_growing", default=())
 """Keys of the lists that only grow, of the graph whose node runs: what a new question on an old thread has to empty."""
 
@@ -41,22 +47,30 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
     host: ClassVar[Callable[..., Awaitable[Hosted | None]] | None] = None
     """Is asked for a run with the graph, its input, its config and its options, when nobody has opened one."""
 
+    embeds: ClassVar[bool] = False
+    """Whether that holds also where the graph is a part of another one, whose run nobody keeps."""
+
+    host_edited: ClassVar[Callable[..., Awaitable[None]] | None] = None
+    """Is told of an edit of a thread's state that is not a run's own, with the graph and the config of the state."""
+
     async def astream(self, input: Any, config: Any = None, **options: Any) -> AsyncIterator[Any]:
         """As LangGraph's, with the run and the frame set while the graph's own code runs, and never in the consumer's."""
         if options.get("context") is None and self.context_schema is not None and not _inherits(config, self.context_schema):
             options["context"] = {}
         opened, input = RUN.get(), self._asked(input)
         frames = frames_of(config, foreign=opened is None)
-        hosted = await self.host(self, input, config, options) if self.host and opened is None and not frames else None
-        config = hosted.config if hosted else config
-        run = opened or (hosted.run if hosted else Run("memory"))
+        kept = opened is not None and not (self.embeds and opened.id == "memory")
+        hosted = await self.host(self, input, config, options) if self.host and not kept and (self.embeds or not frames) else None
+        config, frames = (hosted.config, ()) if hosted else (config, frames)
+        run = hosted.run if hosted else opened or Run("memory")
+        shift = hosted.shift if hosted else SHIFT.get() if frames else None
         if frames:
             run.enter(_namespace(config), frames)
         growing = tuple(k for k, c in self.channels.items() if isinstance(c, DeltaChannel) and c.typ is list)
         stream = super().astream(input, config, **options)
         try:
             while True:
-                tokens = RUN.set(run), GROWING.set(growing), SHIFT.set(hosted.shift if hosted else None)
+                tokens = RUN.set(run), GROWING.set(growing), SHIFT.set(shift)
                 try:
                     with inside(frames):
                         chunk = await anext(stream)
@@ -73,19 +87,38 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
                 await hosted.end()
 
     async def abulk_update_state(self, config: Any, supersteps: Sequence[Sequence[Any]]) -> Any:
-        """As LangGraph's, with the node that an edit stands for in its checkpoint, so that the edit can be done again."""
-        nodes = [update.as_node for update in supersteps[-1]] if supersteps else []
-        named = {"symposia_as_node": nodes[0]} if len(nodes) == 1 and nodes[0] else {}
-        config = {**config, "metadata": {**(config.get("metadata") or {}), **named}}
-        return await super().abulk_update_state(config, supersteps)
+        """As LangGraph's, with the nodes that an edit stands for in its checkpoint, so that the edit can be done again."""
+        if not supersteps:
+            return await super().abulk_update_state(config, supersteps)
+        at: Any = config
+        for superstep in supersteps:
+            updates = list(superstep)
+            if [update.as_node for update in updates] == [COPY] and updates[0].values:  # a copy that is edited: these are two steps
+                at = await super().abulk_update_state(at, [[StateUpdate(None, COPY)]])
+                updates = [StateUpdate(*each) for each in updates[0].values]
+            nodes = [update.as_node for update in updates if update.as_node]
+            named = {"symposia_as_node": "|".join(nodes)} if nodes and nodes != [COPY] else {}
+            at = await super().abulk_update_state({**at, "metadata": {**(config.get("metadata") or {}), **named}}, [updates])
+        if self.host_edited and RUN.get() is None:
+            await self.host_edited(self, at)
+        return at
 
     def _asked(self, input: Any) -> Any:
-        """A chat as input asks the question of its last message, also on a thread whose state still holds an earlier question."""
+        """A chat as input asks the question of its last message, also on a thread whose state still holds an earlier question.
+
+        Raises:
+            BadInput: The message holds something that the method cannot read.
+        """
         chat = isinstance(input, Mapping) and "question" in self.channels and not input.get("question") and input.get("messages")
         if not chat:
             return input
         messages = convert_to_messages(input["messages"] if isinstance(input["messages"], list) else [input["messages"]])
-        return {**input, "question": sound(str(messages[-1].text))}
+        images: list[str] = []
+        question = sound(read_message(messages[-1], images))
+        takes = "images" in get_type_hints(self.builder.input_schema)
+        if images and not takes:
+            raise BadInput("the last message holds an image, and this method reads none", remedy="leave it out")
+        return {**input, "question": question, **({"images": images} if takes else {})}
 
 
 class StateGraph(LangGraphStateGraph[StateT, ContextT, InputT, OutputT]):

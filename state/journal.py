@@ -111,6 +111,10 @@ class Run:
         """Is awaited before each paid effect, its slot in hand: a budget lets it wait here."""
         self.asked = 0
         """Effects asked for and not answered: waiting for a slot, or in flight."""
+        self.open: set[str] = set()
+        """Their places."""
+        self.pauses: dict[object, tuple[float, str]] = {}
+        """Pauses before an attempt: until when, as `time.monotonic` counts, and why."""
         self._found = {(e.place, e.digest): e for e in entries}
         self._used: set[str] = set()
         self._visits: defaultdict[str, dict[str, int]] = defaultdict(dict)
@@ -140,10 +144,15 @@ class Run:
         self.stop_reason = reason
         self._stopping.set()
 
-    async def pause(self, seconds: float) -> None:
-        """Wait before another attempt; no longer than until the run is stopped."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+    async def pause(self, seconds: float, why: str = "Rate") -> None:
+        """Wait before another attempt, no longer than until the run is stopped; `why` is for who looks on."""
+        mark = object()
+        self.pauses[mark] = (time.monotonic() + seconds, why)
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), seconds)
+        finally:
+            del self.pauses[mark]
 
     def start(self) -> None:
         """Count an effect as in flight: begun and not yet committed."""
@@ -302,6 +311,7 @@ async def effect(
     if run.strict:
         raise run.miss(place, kind, request)
     run.asked += 1
+    run.open.add(place)
     try:
         async with nullcontext() if run.stop_reason else hold or nullcontext():
             if run.admit and hold:
@@ -318,6 +328,7 @@ async def effect(
                 return _deliver(run, entry, live=True)
     finally:
         run.asked -= 1
+        run.open.discard(place)
     await run.idle()
     raise Stopped(f"no new work: {run.stop_reason}", place=place, remedy=f"`symposia resume {run.id}` goes on")
 

@@ -34,9 +34,10 @@ FANS: ContextVar[tuple[str, int]] = ContextVar("symposia_fans", default=("", 0))
 
 @dataclass
 class Shift:
-    """By how much LangGraph counts the steps of a thread ahead of those of the run: a thread may have been through other runs."""
+    """By how much LangGraph counts ahead of the run: steps of its thread, which may have been through other runs, and graphs around it."""
 
     by: int = 0
+    around: int = 0
 
 
 SHIFT: ContextVar[Shift | None] = ContextVar("symposia_shift", default=None)
@@ -76,7 +77,8 @@ def here() -> str:
     config = var_child_runnable_config.get() or {}
     task = _task_place(config)
     frames = FRAMES.get()
-    if task is not None and len(_nodes_of(config)) - 1 > len(frames):
+    shift = SHIFT.get()
+    if task is not None and depth(config) - 1 - (shift.around if shift else 0) > len(frames):
         raise PlaceError(
             f"node {config['metadata']['langgraph_node']!r} runs in a subgraph whose place is not known",
             remedy="build the subgraph with symposia.state.graph.StateGraph",
@@ -123,6 +125,11 @@ def frames_of(config: Mapping[str, Any] | None, foreign: bool = False) -> tuple[
             CALLS.set((base, count))
             return (*around, f"{base}.n{count}" if count else base)
     return FRAMES.get()
+
+
+def depth(config: Mapping[str, Any] | None) -> int:
+    """How many graphs stand around the running code, its own among them; 0 outside of a graph."""
+    return len(_nodes_of(config))
 
 
 def _nodes_of(config: Mapping[str, Any] | None) -> list[str]:

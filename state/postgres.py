@@ -118,9 +118,9 @@ class PostgresStore(Store):
 
     def saver(self) -> Any:
         """LangGraph's PostgreSQL checkpointer in the same database."""
-        from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+        from symposia.state.saver_postgres import PostgresSaver
 
-        return AsyncPostgresSaver.from_conn_string(self._dsn)
+        return PostgresSaver.from_conn_string(self._dsn)
 
     def _explain(self, error: Exception) -> StoreError:
         if isinstance(error, StoreError):

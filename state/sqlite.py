@@ -7,7 +7,8 @@ after the commit. WAL with `synchronous=NORMAL` survives `kill -9`; `flush` make
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -200,11 +201,19 @@ class SqliteStore(Store):
             if not self._flushing:
                 self._connection.execute("PRAGMA synchronous=NORMAL")
 
-    def saver(self) -> Any:
+    @asynccontextmanager
+    async def saver(self) -> AsyncIterator[Any]:
         """LangGraph's SQLite checkpointer in the same file."""
-        from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+        from symposia.state.saver_sqlite import SqliteSaver
 
-        return AsyncSqliteSaver.from_conn_string(self.url)
+        async with SqliteSaver.from_conn_string(self.url) as saver:
+            try:
+                yield saver
+            finally:
+                # A write whose commit comes too late would keep the file's lock, even after `close`, as long as its cursor lives.
+                async with saver.lock:
+                    await saver.conn.rollback()
+                    await saver.conn.close()
 
     def _explain(self, error: Exception) -> StoreError:
         if isinstance(error, StoreError):

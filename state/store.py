@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from symposia.state import packing
 from symposia.state.errors import StoreError, StoreVersion, UnknownName
-from symposia.state.packing import Blobs, pack, pack_shared, refs_of, unpack
+from symposia.state.packing import Blobs, decode, encode, pack, pack_shared, refs_of, unpack
 
 VERSION = 1
 _KNOWN_BLOBS = 20_000
@@ -177,9 +178,12 @@ class Store(ABC):
     # -- runs ---------------------------------------------------------------------------------------------------------------------------
 
     async def put_run(self, record: dict[str, Any]) -> None:
-        """Write or replace a run's record, by its `run_id`."""
-        row = (record["run_id"], record["started"], record["method"], record["status"], json.dumps(record))
-        await self.write([(PUT_RUN, [row])])
+        """Write or replace a run's record, by its `run_id`; the images of its question are blobs, which runs share."""
+        blobs: Blobs = {}
+        row = (record["run_id"], record["started"], record["method"], record["status"], json.dumps(_without_images(record, blobs)))
+        new = [(k, v) for k, v in blobs.items() if k not in self._known]
+        await self.write([*([(ADD_BLOB, new)] if new else []), (PUT_RUN, [row])])
+        self._remember(new)
 
     async def run(self, run_id: str) -> dict[str, Any]:
         """A run's record, by its id or an unambiguous beginning of it.
@@ -195,10 +199,13 @@ class Store(ABC):
             known = [r[0] for r in await self.read("SELECT id FROM runs ORDER BY started DESC LIMIT 1000")]
             raise UnknownName.of("run", run_id, known, remedy=f"`symposia runs` lists the runs of {self.url}")
         record: dict[str, Any] = json.loads(rows[0][0])
+        if images := record.get("input", {}).get("images"):
+            bodies = {bytes(k): bytes(v) for k, v in await self._bodies([bytes.fromhex(image["blob"]) for image in images])}
+            record["input"]["images"] = [decode(bodies[bytes.fromhex(image["blob"])]) for image in images]
         return record
 
     async def runs(self, limit: int = 50) -> list[dict[str, Any]]:
-        """The records of the newest runs, newest first."""
+        """The records of the newest runs, newest first; of the images of their questions only the digests."""
         rows = await self.read("SELECT record FROM runs ORDER BY started DESC LIMIT ?", (limit,))
         return [json.loads(r[0]) for r in rows]
 
@@ -272,13 +279,14 @@ class Store(ABC):
             ask = list(wanted)
             fresh: dict[bytes, bytes] = {}
             for i in range(0, len(ask), 500):
-                part = ask[i : i + 500]
-                marks = ", ".join("?" * len(part))
-                rows = await self.read(f"SELECT digest, body FROM blobs WHERE digest IN ({marks})", part)  # noqa: S608
-                fresh.update((bytes(k), bytes(v)) for k, v in rows)
+                fresh.update((bytes(k), bytes(v)) for k, v in await self._bodies(ask[i : i + 500]))
             blobs.update(fresh)
             wanted = {ref for body in fresh.values() if body[:1] == b"m" for ref in refs_of(body[1:])} - blobs.keys()
         return blobs
+
+    async def _bodies(self, refs: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        """Digest and body of blobs, 500 at most."""
+        return await self.read(f"SELECT digest, body FROM blobs WHERE digest IN ({', '.join('?' * len(refs))})", refs)  # noqa: S608
 
     # -- steps, artefacts ---------------------------------------------------------------------------------------------------------------
 
@@ -413,6 +421,16 @@ class Store(ABC):
 def _beginning_with(prefix: str) -> tuple[str, str]:
     """The range of the texts that begin with a prefix of hexadecimal digits or letters."""
     return prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+def _without_images(record: dict[str, Any], blobs: Blobs) -> dict[str, Any]:
+    """A run's record with digests in place of images, which are added to `blobs`."""
+    images = (record.get("input") or {}).get("images")
+    if not images:
+        return record
+    refs = [packing.digest(image.encode()) for image in images]
+    blobs.update((ref, encode(image)) for ref, image in zip(refs, images, strict=True))
+    return {**record, "input": {**record["input"], "images": [{"blob": ref.hex()} for ref in refs]}}
 
 
 def open_store(url: str) -> Store:

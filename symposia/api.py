@@ -9,6 +9,7 @@ from typing import Any
 
 from symposia import registry, runs
 from symposia.config import Config, load_config
+from symposia.embedding import recorded
 from symposia.execution import Listener
 from symposia.params import merged
 from symposia.runs import Result
@@ -23,9 +24,16 @@ def methods() -> list[Method]:
     return [registry.load(name).method for name in registry.names()]
 
 
-def graph(name: str) -> JournaledGraph[Any, Any, Any, Any]:
-    """The compiled graph of a method, without a checkpointer: to draw, to embed in another graph, to invoke by itself."""
-    return registry.load(name).compile()
+def graph(name: str, *, store: str | Path | Store | None = None) -> JournaledGraph[Any, Any, Any, Any]:
+    """The compiled graph of a method, without a checkpointer: to draw, to embed in another graph, to invoke by itself.
+
+    Args:
+        name: The method's.
+        store: Keeps each invocation as a run in the store at this address, also within a graph of somebody else's, to be shown, replayed
+            and forked like any other; without one, invocations are journaled in memory.
+    """
+    compiled = registry.load(name).compile()
+    return compiled if store is None else recorded(compiled, store.address if isinstance(store, Store) else str(store))
 
 
 def given_params(

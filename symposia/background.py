@@ -1,12 +1,51 @@
-"""An event loop in a thread of its own, for whoever cannot wait in theirs: code without one, and servers that must not block."""
+"""What goes on in this process: an event loop in a thread of its own, for whoever cannot wait in theirs, and the runs that are executed."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+import time
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypeVar
 
+from symposia.state.journal import Run
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A run that is executed in this process."""
+
+    run: Run
+    before: float
+    """Seconds that earlier executions of it took."""
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return self.before + time.monotonic() - self.since
+
+
+_AT_WORK: dict[str, AtWork] = {}
+
+
+@asynccontextmanager
+async def at_work(run: Run, before: float) -> AsyncIterator[None]:
+    """Let everybody in this process see that a run is executed."""
+    mine = _AT_WORK[run.id] = AtWork(run, before)
+    try:
+        yield
+    finally:
+        if _AT_WORK.get(run.id) is mine:
+            del _AT_WORK[run.id]
+
+
+def working(run_id: str) -> AtWork | None:
+    """A run that is executed in this process, on whichever loop; None for any other."""
+    return _AT_WORK.get(run_id)
 
 
 @cache

@@ -26,6 +26,7 @@ from symposia.serve.errors import Refused
 from symposia.serve.models import Asked, Catalogue, takes_chat
 from symposia.serve.work import Piece, Runs, Strand, Work
 from symposia.state.errors import BadInput, SymposiaError, from_record
+from symposia.state.images import read_message
 from symposia.state.store import Store, open_store
 from symposia.tools.settings import configure
 
@@ -159,9 +160,10 @@ class ChatModel(BaseChatModel):
         config = load_config()
         configure(**config.process)
         asked = self._asked(config)
-        seed, chat = _seed(options), _turns(messages)
+        images: list[str] = []
+        seed, chat = _seed(options), _turns(messages, images)
         given = merged(asked.given, {"seed": seed} if seed is not None else {})
-        inputs = input_of(asked.loaded, chat, asked.task)
+        inputs = input_of(asked.loaded, chat, asked.task, images)
         record = runs.new_record(asked.loaded.method.name, given, inputs, checkpoints=self.checkpoints)
         async with _opened(self.store, config) as store:
             home = Runs(store, 1)
@@ -197,22 +199,22 @@ async def _next(chunks: AsyncIterator[ChatGenerationChunk]) -> ChatGenerationChu
     return await anext(chunks, None)
 
 
-def _turns(messages: Sequence[BaseMessage]) -> list[Turn]:
-    """The messages as the method takes them.
+def _turns(messages: Sequence[BaseMessage], images: list[str]) -> list[Turn]:
+    """The messages as the method takes them; their images are added to `images`.
 
     Raises:
-        BadInput: One is of a tool, or holds something that is no text.
+        BadInput: One is of a tool, or holds something that is neither text nor an image.
     """
     turns = []
     for number, message in enumerate(messages, 1):
         place = f"message {number}"
         if message.type not in _ROLES or getattr(message, "tool_calls", None):
             raise BadInput(f"a method reads no message of type {message.type!r} or with calls of tools", place=place, remedy="leave it out")
-        parts = [message.content] if isinstance(message.content, str) else message.content
-        kinds = {"text" if isinstance(part, str) else str(part.get("type")) for part in parts} - {"text", "reasoning"}
-        if kinds:
-            raise BadInput(f"a part of type {min(kinds)!r} cannot be read: the methods take text", place=place, remedy="leave it out")
-        turns.append(Turn(_ROLES[message.type], str(message.text), message.name))
+        try:
+            text = read_message(message, images)
+        except BadInput as error:
+            raise BadInput(error.message, place=place, remedy=error.remedy) from None
+        turns.append(Turn(_ROLES[message.type], text, message.name))
     return turns
 
 

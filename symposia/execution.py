@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
@@ -10,9 +10,11 @@ from langchain_core.messages import BaseMessage, convert_to_messages, messages_f
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.types import Overwrite, StateUpdate
+from langgraph.graph import END
+from langgraph.types import Command, Overwrite, Send, StateUpdate
 
 from symposia.registry import load
+from symposia.state.ask import question_of
 from symposia.state.errors import BadInput, StoreLocked, SymposiaError, shorten
 from symposia.state.journal import Run
 from symposia.state.store import Entry
@@ -99,10 +101,12 @@ class Execution:
                 before = self.last
                 await self._stream(pending, ["*"])
                 pending = None
-                if self.last is before or self.last is None or not self.last.next:
+                if self.last is before or self.last is None or (not self.last.next and self.last.step < mark["at"]):
                     raise BadInput(f"the run ends before step {mark['at']}", remedy="`symposia show RUN` lists its steps")
             if mark["values"] or mark.get("as_node"):
                 await self._edit(mark["values"], mark.get("as_node"))
+            if mark.get("command"):
+                pending = _command(mark["command"])
         await self._stream(pending, self.record["pause_before"])
         if self.last is not None and self.last.next and self.waiting is None:
             self.waiting = {"step": self.last.step, "next": self.last.next}
@@ -129,7 +133,7 @@ class Execution:
         """A node ended, or the graph waits for a person."""
         interrupts = chunk.get("__interrupt__")
         if interrupts:
-            asked = interrupts[0].value
+            asked = question_of(interrupts[0].value)
             step = self.last.step if self.last else 0
             self.waiting = {"step": step, "next": self.last.next if self.last else [], "ask": asked}
         elif not namespace and "__interrupt__" not in chunk:
@@ -142,13 +146,14 @@ class Execution:
             return  # a subgraph of LangGraph's own class, which has no place and so no effects
         meta = chunk["metadata"]
         names = sorted(chunk["next"])
+        if not namespace and self.last is not None and self.last.step == meta["step"]:
+            self.last = replace(self.last, next=names)  # told again where it goes on, with what a command wrote and where that goes
+            return
         ran = self.last.next if self.last and not namespace else []
         if not self.run.note_step(frames, meta["step"], meta["source"], names, chunk["values"]) and not namespace:
             self._differs(meta["step"], ran, names)
         moment = Moment(frames, meta["step"], meta["source"], names, chunk["values"], ran)
         if not namespace:
-            if self.last is not None and self.last.step == moment.step:
-                return
             self.last = moment
             self.values = chunk["values"]
             self._emit({"type": "step", "step": moment.step, "ran": ran, "next": names, "values": chunk["values"]})
@@ -162,13 +167,19 @@ class Execution:
         now = self.run.steps["", step]
         self.run.diverge(step, f"{step}.{ran[0] if ran else '__start__'}", expected, {"next": names, "digest": now.digest.hex()})
 
-    async def _edit(self, values: Mapping[str, Any], as_node: str | None = None) -> None:
-        """Set state as if the nodes of the last step had written it, or one that is named; LangGraph calls several ambiguous."""
-        ran = sorted(set(self.last.ran)) if self.last else []
-        if as_node or len(ran) < 2:
-            await self.graph.aupdate_state(self._config, self._writes(values), as_node=as_node)
+    async def _edit(self, values: Mapping[str, Any], as_node: str | Sequence[str] | None = None) -> None:
+        """Set state as if the nodes of the last step had written it, or those that are named; as the end, nothing comes next."""
+        named = [as_node] if isinstance(as_node, str) else list(as_node or [])
+        if named == [END]:
+            if values:
+                await self._edit(values)
+            await self.graph.aupdate_state(self._config, None, as_node=END)
             return
-        updates = [StateUpdate(self._writes(values) if node == ran[0] else {}, node) for node in ran]
+        nodes = named or (sorted(set(self.last.ran)) if self.last else [])
+        if len(nodes) < 2:  # LangGraph calls several ambiguous, and knows the one that ran
+            await self.graph.aupdate_state(self._config, self._writes(values), as_node=named[0] if named else None)
+            return
+        updates = [StateUpdate(self._writes(values) if i == 0 else {}, node) for i, node in enumerate(nodes)]
         await self.graph.abulk_update_state(self._config, [updates])
 
     def _writes(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -189,6 +200,19 @@ def _messages(records: Sequence[dict[str, Any]]) -> list[BaseMessage]:
     """Chat messages from the form in which records hold them, or from `{"role", "content"}`."""
     kept = all("data" in record for record in records)
     return messages_from_dict(records) if kept else convert_to_messages(list(records))
+
+
+def _command(kept: Mapping[str, Any]) -> Command[Any]:
+    """What somebody had LangGraph do on a thread: writes, and nodes to go to, or to send an input to."""
+    update = [(key, _as_messages(value) if key == "messages" else value) for key, value in kept["update"]]
+    goto = [each if isinstance(each, str) else Send(each["node"], each["input"]) for each in kept["goto"]]
+    return Command(update=update, goto=goto)
+
+
+def _as_messages(value: Any) -> Any:
+    """Messages as LangGraph takes them, from the form in which records hold them."""
+    records = value if isinstance(value, list) else [value]
+    return _messages(records) if all(isinstance(each, Mapping) and "data" in each for each in records) else value
 
 
 def unexpected(failure: Exception, execution: Execution) -> SymposiaError:

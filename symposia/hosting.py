@@ -2,9 +2,10 @@
 
 A host keeps threads of checkpoints and starts a graph anywhere on them; a run of the store begins at the beginning. So an invocation is
 placed first: a question begins a run; going on where a run waits or broke off is that run, with a mark where its state was edited; and
-anything earlier on a thread is a fork of the run that the checkpoint belongs to. The journal is written while the host's own execution
-goes on, its steps counted as the run counts them. When that has ended, the run is executed once more from its journal, which makes no call
-and writes what it came to and the digests of its steps. So whatever is recorded can be replayed.
+anything earlier on a thread is a fork of the run that the checkpoint belongs to, and so is an edit of what a run came to
+(`symposia/placing.py`). The journal is written while the host's own execution goes on, its steps counted as the run counts them. When that
+has ended, the run is executed once more from its journal, which makes no call and writes what it came to and the digests of its steps. So
+whatever is recorded can be replayed.
 """
 
 import asyncio
@@ -12,34 +13,27 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.types import Command, StateSnapshot
-from pydantic import BaseModel
-from typing_extensions import get_type_hints
 
 from symposia import registry, runs
 from symposia.aside import Keeper, store_aside
 from symposia.background import elsewhere
 from symposia.config import load_config
+from symposia.placing import LEG_KEY, RUN_KEY, Placed, asked, continued, thread_at, tried_again
 from symposia.registry import Loaded
-from symposia.state.channels import chat
-from symposia.state.errors import BadInput, UnknownName
 from symposia.state.graph import JournaledGraph
 from symposia.state.journal import Run
 from symposia.state.place import Shift, step_of
-from symposia.state.store import Entry, Store
+from symposia.state.store import Store
 from symposia.tools.settings import configure
 
-RUN_KEY, LEG_KEY, NODE_KEY = "symposia_run", "symposia_leg", "symposia_as_node"
-"""In a checkpoint's metadata: the run it belongs to, which of the run's invocations wrote it, and the node that an edit stands for."""
 _LOG = logging.getLogger("symposia")
-_OVER = ("ok", "no_answer")
 
 
 @asynccontextmanager
@@ -53,31 +47,27 @@ async def checkpointer() -> AsyncIterator[BaseCheckpointSaver[Any]]:
     store = store_aside(config.store)
     await elsewhere(store.open())
     hosting = Hosting(store)
-    JournaledGraph.host = hosting.begin
     _OPEN.append(hosting)
+    _listen()
     try:
         async with store.saver() as saver:
             await saver.setup()
             yield saver
     finally:
         _OPEN.remove(hosting)
-        JournaledGraph.host = _OPEN[-1].begin if _OPEN else None
+        _listen()
         await elsewhere(store.close())
+
+
+def _listen() -> None:
+    """Have the host that came last hear of what is done with our graphs."""
+    JournaledGraph.host = _OPEN[-1].begin if _OPEN else None
+    JournaledGraph.host_edited = _OPEN[-1].edited if _OPEN else None
 
 
 def hosted_store() -> Store | None:
     """The store in which a host's runs are kept; it belongs to the background's loop."""
     return _OPEN[-1].store if _OPEN else None
-
-
-@dataclass
-class Placed:
-    """Which run an invocation is: its record, the step that comes first as the run counts and as LangGraph will, a person's answer."""
-
-    record: dict[str, Any]
-    first: int
-    counted: int
-    answer: Entry | None = None
 
 
 class Hosting:
@@ -99,11 +89,11 @@ class Hosting:
             return None
         before = await graph.aget_state(config) if isinstance(graph.checkpointer, BaseCheckpointSaver) else None
         if before is None or before.metadata is None:
-            placed = _asked(loaded, input, None, options)
-        elif isinstance(input, Mapping) and not _tried_again(before, config):
-            placed = _asked(loaded, input, before, options, counted=before.metadata["step"] + 3)
+            placed = asked(loaded, input, None, options)
+        elif isinstance(input, Mapping) and not tried_again(before, config):
+            placed = asked(loaded, input, before, options, counted=before.metadata["step"] + 3)
         else:
-            placed = await self._continued(graph, loaded, input, before, options)
+            placed = await continued(self.store, graph, loaded, input, before, options)
         if placed is None:
             return None
         stops = options.get("interrupt_before") or graph.interrupt_before_nodes
@@ -126,36 +116,16 @@ class Hosting:
         run.store = Keeper(self.store)  # type: ignore[assignment]
         return run
 
-    async def _continued(
-        self, graph: JournaledGraph[Any, Any, Any, Any], loaded: Loaded, input: Any, before: StateSnapshot, options: Mapping[str, Any]
-    ) -> Placed | None:
-        """The run that goes on from a state of a thread, or a fork of it."""
-        origin, node = await _origin(graph, before)
-        if origin is None or not before.next or (isinstance(input, Command) and input.resume is None):
-            return None
-        meta: Mapping[str, Any] = origin.metadata or {}
-        try:
-            record = await elsewhere(self.store.run(meta[RUN_KEY]))
-        except UnknownName:
-            return None
-        at = meta["step"] - (record["legs"][meta[LEG_KEY]] if LEG_KEY in meta else 0)
-        counted = (before.metadata or {})["step"] + 1
-        values = {k: v for k, v in runs.plain(before.values).items() if v != runs.plain(origin.values.get(k))}
-        tip = max((step.step for step in await elsewhere(self.store.steps(record["run_id"])) if not step.frame), default=at)
-        goes_on = record["status"] not in _OVER and at >= tip
-        if not goes_on and at < 1:
-            return _asked(loaded, {}, before, options, counted=counted)  # nothing had been done: the question is asked anew
-        if not goes_on:
-            record = {**await elsewhere(runs.fork_record(self.store, record, at)), "legs": []}
-        waiting = (goes_on and record.get("waiting")) or {}
-        edited = bool(values or node)
-        if edited or (waiting and "ask" not in waiting):
-            mark = {"at": at, "values": runs.check_values(loaded, values), **({"as_node": node} if node else {})}
-            record["marks"].append(mark)
-        if edited and not goes_on:
-            record["parent"]["shifted"] = True
-        answers = isinstance(input, Command) and "ask" in waiting
-        return Placed(record, at + 1 + edited, counted, runs.person(waiting["ask"], _answer(input, before)) if answers else None)
+    async def edited(self, graph: JournaledGraph[Any, Any, Any, Any], config: Any) -> None:
+        """Record an edit of what a run came to as a fork of it; any other edit is recorded when somebody goes on from it."""
+        loaded = method_of(graph)
+        state = await graph.aget_state(config)
+        if loaded is None or state.next:
+            return
+        placed = await continued(self.store, graph, loaded, None, state, {})
+        if placed is not None:
+            placed.record |= {"thread": thread_at(state), "checkpoints": "none"}
+            await elsewhere(settled(self.store, placed.record))
 
 
 class Leg:
@@ -177,15 +147,7 @@ class Leg:
         self._record["legs"][-1] = self.shift.by
         if self._stops_after:
             self._record["pause_before"] = list((await self._graph.aget_state(self._thread)).next)  # type: ignore[arg-type]
-        await asyncio.shield(elsewhere(self._settle()))
-
-    async def _settle(self) -> None:
-        """Execute the run from its journal; whatever that does not hold was not done."""
-        try:
-            await runs.execute(self._store, self._record, on_open=lambda run: run.stop("its host ended it"), alone=False)
-            await self._store.flush()
-        except Exception:
-            _LOG.exception("run %s is recorded, but not what it came to; `symposia resume` goes on with it", self._record["run_id"])
+        await asyncio.shield(elsewhere(settled(self._store, self._record)))
 
 
 class _FirstStep(BaseCallbackHandler):
@@ -213,46 +175,13 @@ def method_of(graph: JournaledGraph[Any, Any, Any, Any]) -> Loaded | None:
     return registry.load(name) if name is not None else None
 
 
-def _asked(loaded: Loaded, input: Any, before: StateSnapshot | None, options: Mapping[str, Any], *, counted: int = 1) -> Placed | None:
-    """A new run. What the thread's state holds of an input and is not given anew still counts, and a chat goes on."""
-    if not isinstance(input, Mapping):
-        return None
-    context, old = options.get("context"), before.values if before is not None else {}
-    known = get_type_hints(loaded.method.input)
-    inputs = {k: v for k, v in {**old, **input}.items() if k in known and v is not None}
-    if "messages" in known and (said := chat(old.get("messages") or [], input.get("messages") or [])):
-        inputs["messages"] = [{"role": m.type, "content": m.content, "id": m.id} for m in said]
-    given = context.model_dump(mode="json", exclude_unset=True) if isinstance(context, BaseModel) else dict(context or {})
+async def settled(store: Store, record: dict[str, Any]) -> None:
+    """Execute a run from its journal, and write down what it came to; whatever the journal does not hold was not done."""
     try:
-        return Placed(runs.new_record(loaded.method.name, given, inputs, checkpoints="none"), 1, counted)
-    except BadInput:
-        return None  # the graph says what is wrong, and there is nothing to keep
-
-
-async def _origin(graph: JournaledGraph[Any, Any, Any, Any], state: StateSnapshot) -> tuple[StateSnapshot | None, str | None]:
-    """The state that a run wrote before somebody edited it, and the node that the edit stands for, if one was named."""
-    node = None
-    while True:
-        meta: Mapping[str, Any] = state.metadata or {}
-        if meta.get("source") != "update" and RUN_KEY in meta:
-            return state, node
-        node = node or meta.get(NODE_KEY)
-        if not state.parent_config:
-            return None, None
-        state = await graph.aget_state(state.parent_config)
-
-
-def _tried_again(before: StateSnapshot, config: Any) -> bool:
-    """Whether the host starts what broke off once more, as LangGraph sees it: under the same id of its own."""
-    own = (config.get("metadata") or {}).get("run_id")
-    return own is not None and (before.metadata or {}).get("run_id") == own
-
-
-def _answer(command: Command[Any], state: StateSnapshot) -> Any:
-    """A person's answer, which may be given by the id of the question."""
-    given = command.resume
-    ids = [asked.id for asked in state.interrupts]
-    return given[ids[0]] if isinstance(given, Mapping) and len(ids) == 1 and list(given) == ids else given
+        await runs.execute(store, record, on_open=lambda run: run.stop("its host ended it"), alone=False)
+        await store.flush()
+    except Exception:
+        _LOG.exception("run %s is recorded, but not what it came to; `symposia resume` goes on with it", record["run_id"])
 
 
 _OPEN: list[Hosting] = []

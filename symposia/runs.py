@@ -18,11 +18,13 @@ from langchain_core.messages import BaseMessage, message_to_dict
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
+from symposia.background import at_work
 from symposia.divergence import first_divergence
 from symposia.execution import Execution, Listener, NoSaver, Opened, thread_of, unexpected
 from symposia.params import make_params, merged
 from symposia.registry import Loaded, load
 from symposia.state.errors import BadInput, Stopped, SymposiaError, UnknownName, shorten
+from symposia.state.images import check_images
 from symposia.state.journal import Parent, Run, opened
 from symposia.state.packing import digest_of, request_digest, sound, sound_all
 from symposia.state.store import Entry, Store, Usage
@@ -110,7 +112,7 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The input with only known keys, its texts fit to be stored.
 
     Raises:
-        BadInput: A key the method does not take, a question that is no text or is empty.
+        BadInput: A key the method does not take, a question that is no text or is empty, images that are none.
     """
     known = list(get_type_hints(loaded.method.input))
     for key in inputs:
@@ -123,6 +125,8 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
                 "the question is empty" if question in (None, "") or isinstance(question, str) else f"the question is {question!r}, no text"
             )
             raise BadInput(found, remedy='give one: symposia run METHOD "QUESTION"')
+    if inputs.get("images"):
+        check_images(inputs.get("question") or "", inputs["images"])
     try:
         task_of(inputs.get("task") or "auto")
     except ValueError as error:
@@ -247,13 +251,17 @@ async def execute(
         on_event({"type": "run", "run_id": run.id, "method": record["method"], "row": record["row"]})
     begun = time.monotonic()
     error: SymposiaError | None = None
-    async with _saver(store, record) as saver, opened(run), _watched(store, run) if alone else contextlib.nullcontext():
-        await saver.adelete_thread(thread_of(record["run_id"]))
-        execution = Execution(record, run, saver, on_event=on_event)
+    execution: Execution | None = None
+    watched = _watched(store, run) if alone else contextlib.nullcontext()
+    async with opened(run), watched, at_work(run, record["seconds"]):
         try:
-            await execution.go()
+            # Closed before anything else is written: a saver that is cancelled between a write and its commit holds the file's lock.
+            async with _saver(store, record) as saver:
+                execution = Execution(record, run, saver, on_event=on_event)
+                await saver.adelete_thread(thread_of(record["run_id"]))
+                await execution.go()
         except (asyncio.CancelledError, KeyboardInterrupt):
-            if alone:
+            if alone and execution:
                 await _conclude(store, record, execution, Stopped("interrupted", remedy=f"`symposia resume {run.id}` goes on"), begun)
                 await store.flush()
             if on_event:
@@ -262,7 +270,10 @@ async def execute(
         except SymposiaError as failure:
             error = failure
         except Exception as failure:
+            if execution is None:
+                raise
             error = unexpected(failure, execution)
+    assert execution
     result = await _conclude(store, record, execution, error, begun)
     if alone:
         await store.flush()

@@ -53,6 +53,7 @@ def served(
             assert server.started, "the server did not start"
             yield Served(root, config.store)
         finally:
+            app.state.desk.lookout.ended = True  # as Ctrl-C does
             server.should_exit = True
             thread.join(30)
             assert not thread.is_alive(), "the server did not end"

@@ -16,6 +16,7 @@ async def test_one_greedy_call_gives_the_answer(script):
     script.replies = {"solve": ["Step 1: 3 + 4 = 7.\nThe answer is \\boxed{7}."]}
     out = await run({"question": "What is 3 + 4?", "task": "number"})
     assert (out["answer"], out["stop_reason"]) == (7.0, "answered")
+    assert out["messages"][-1].text == "Step 1: 3 + 4 = 7.\nThe answer is \\boxed{7}.", "a chat shows what the model wrote"
     assert script.calls == METHOD.count(METHOD.calls, Params()) == 1
     assert [o["temperature"] for o in script.options] == [0]
     assert "What is 3 + 4?" in script.prompts["solve"][0]

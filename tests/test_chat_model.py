@@ -8,6 +8,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from server import Server
 
@@ -135,6 +136,49 @@ async def test_every_role_sees_the_whole_chat(script, sqlite):
     assert [text in prompt for text in ("Be brief.", "User: Hi", "Assistant: Hello", "User (Ada): And 2 + 2?")] == [True] * 4
 
 
+PNG = "data:image/png;base64,iVBORw0KGgo="
+
+
+async def test_images_of_a_chat_go_to_the_model_and_into_the_run(served, sqlite):
+    served.set(record_bodies=True)
+    shown = {"type": "image", "base64": PNG.partition(",")[2], "mime_type": "image/png"}
+    other = {"type": "image_url", "image_url": {"url": PNG}}
+    model = ChatModel("self_consistency", model="test", params={"k": 2}, store=sqlite)
+    said = await model.ainvoke(
+        [HumanMessage([{"type": "text", "text": "Are"}, shown]), AIMessage("?"), HumanMessage([other, "these alike?"])]
+    )
+    for each in served.log:
+        *_, sent = each["body"]["messages"]
+        assert [part["type"] for part in sent["content"]] == ["text", "image_url", "text", "image_url", "text"]
+        assert sent["content"][1]["image_url"]["url"] == PNG
+        assert str(sent["content"]).count("The conversation so far") == 1
+    assert (await sqlite.run(said.response_metadata["run_id"]))["input"]["images"] == [PNG, PNG]
+    assert (await runs.replay(sqlite, said.response_metadata["run_id"]))[0]["identical"]
+
+
+async def test_an_image_a_toy_cannot_see_is_said(sqlite):
+    with pytest.raises(SymposiaError, match="sees no images"):
+        await ChatModel("chain_of_thought", store=sqlite).ainvoke([HumanMessage([{"type": "image_url", "image_url": {"url": PNG}}])])
+    with pytest.raises(BadInput, match="magicore reads no images"):
+        await ChatModel("magicore", store=sqlite).ainvoke([HumanMessage([{"type": "image_url", "image_url": {"url": PNG}}])])
+
+
+async def test_a_graph_reads_the_images_of_its_last_message_and_forgets_those_of_the_question_before(script):
+    script.answer = lambda node, messages: "\\boxed{4}"
+    asked = HumanMessage([{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": PNG}}])
+    graph = symposia.graph("chain_of_thought").copy({"checkpointer": InMemorySaver()})
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    await graph.ainvoke({"messages": [asked]}, thread, context={"model": "script/any"})
+    await graph.ainvoke({"messages": [HumanMessage("And now?")]}, thread, context={"model": "script/any"})
+    first, second = (str(prompt) for prompt in script.prompts["solve"])
+    assert (PNG in first, PNG in second) == (True, False)
+    with pytest.raises(BadInput, match="reads none"):
+        await symposia.graph("magicore").ainvoke({"messages": [asked]})
+    for question, images, said in (("q", [PNG], "does not mention image 1"), ("[image 1]", ["x"], "no PNG"), ("q", "x", "no list")):
+        with pytest.raises(BadInput, match=said):
+            await symposia.graph("chain_of_thought").ainvoke({"question": question, "images": images})
+
+
 async def test_no_answer_is_said_and_is_no_error(script, sqlite):
     script.answer = lambda node, messages: "I do not know."
     said = await ChatModel("self_consistency", model="script/any", params={"k": 2}, task="number", store=sqlite).ainvoke("Which?")
@@ -161,7 +205,8 @@ def test_what_cannot_be_is_refused_at_once(fields, error, said):
     ("messages", "said"),
     [
         ([HumanMessage("x"), AIMessage("y")], "does not end"),
-        ([HumanMessage([{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}])], "image_url"),
+        ([HumanMessage([{"type": "image", "url": "https://127.0.0.1/x.png"}])], "nothing is fetched from an address"),
+        ([HumanMessage([{"type": "input_audio", "input_audio": {}}])], r"'input_audio' cannot be read.*message 1"),
         ([ToolMessage("x", tool_call_id="1"), HumanMessage("x")], "message 1"),
         ([AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": "1"}]), HumanMessage("x")], "message 1"),
         ([HumanMessage("  ")], "empty"),

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 import symposia
 from symposia import runs
 from symposia.graphs import magicore
-from symposia.state.ask import ask_person
+from symposia.state.ask import answer_of, ask_person, question_of
 from symposia.state.base import BaseParams
 from symposia.state.errors import PlaceError
 from symposia.state.graph import JournaledGraph, StateGraph
@@ -195,6 +195,21 @@ async def test_a_chat_in_is_a_chat_out_with_the_same_ids_every_time(script):
     assert "What is 2 + 2?" in script.prompts["solve"][0]
 
 
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ([{"type": "response", "args": "yes"}], "yes"),
+        ([{"type": "response", "args": ' {"verdict": "yes"}'}], {"verdict": "yes"}),
+        ([{"type": "response", "args": "{no JSON"}], "{no JSON"),
+        ([{"type": "ignore", "args": None}], [{"type": "ignore", "args": None}]),
+        (["yes"], ["yes"]),
+        ({"type": "response", "args": "yes"}, {"type": "response", "args": "yes"}),
+    ],
+)
+def test_an_answer_from_the_agent_inbox_is_its_text(given, answer):
+    assert answer_of(given) == answer
+
+
 # -- digests of steps ----------------------------------------
 
 
@@ -289,7 +304,8 @@ async def test_a_pause_and_a_question_inside_a_method_pass_through_its_host(scri
     thread: Any = {"configurable": {"thread_id": "t"}}
     asked = await host.ainvoke({"out": []}, thread)
     (question,) = asked["__interrupt__"]
-    assert question.value == {"place": "1.inner/1.ask.n1", "question": "go on?"}
+    assert question_of(question.value) == {"place": "1.inner/1.ask.n1", "question": "go on?"}
+    assert question.value["description"] == question.value["question"] == "go on?"
     state = await host.aget_state(thread, subgraphs=True)
     assert state.tasks[0].state.next == ("ask",)
     done = await host.ainvoke(Command(resume="yes"), thread)

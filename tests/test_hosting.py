@@ -9,12 +9,13 @@ from typing import Any
 import litellm
 import pytest
 from langchain_core.messages import HumanMessage
-from langgraph.types import Command
+from langgraph.types import Command, Send
 from test_fork import consulting, counting, method, said
 
 import symposia
 from symposia import hosting, registry, runs
 from symposia.execution import thread_of
+from symposia.state.errors import UnknownName
 from symposia.state.graph import JournaledGraph
 from symposia.state.store import Store, open_store
 
@@ -86,7 +87,8 @@ async def told(store: Store) -> list[dict[str, Any]]:
     records = list(reversed(await store.runs()))
     for record in records:
         assert record["status"] != "stopped", record
-        assert (await runs.replay(store, record["run_id"]))[0]["identical"], record
+        report, _ = await runs.replay(store, record["run_id"])
+        assert report["identical"], f"{record} {report}"
     return records
 
 
@@ -170,7 +172,7 @@ async def test_an_edit_that_stands_for_another_node_is_done_again_as_that(magic,
     before = next(s for s in await history(graph, "t") if s.next == ("classify",))
     await graph.ainvoke(None, await graph.aupdate_state(before.config, {"answer": "x"}, as_node="extract"))
     _, fork = await told(kept)
-    assert [mark["as_node"] for mark in fork["marks"]] == ["extract"]
+    assert [mark["as_node"] for mark in fork["marks"]] == [["extract"]]
     assert (fork["status"], fork["calls"], fork["inherited"]) == ("ok", 2 + 2 * 2 + 2 * 2, 2 + 2 * 2), "it scored once more"
 
 
@@ -195,7 +197,8 @@ async def test_a_person_answers_through_the_host(script, saver, kept, method):
     assert asked["__interrupt__"][0].value["question"] == "go on?"
     (paused,) = await told(kept)
     assert (paused["status"], paused["waiting"]["ask"]["place"]) == ("paused", "2.consult.n1")
-    done = await graph.ainvoke(Command(resume={"verdict": "yes"}), on("t"))
+    boxed = [{"type": "response", "args": '{"verdict": "yes"}'}]  # what Agent Chat UI's box sends
+    done = await graph.ainvoke(Command(resume=boxed), on("t"))
     assert done["said"] == ["text 1", {"verdict": "yes"}, "text 2"]
     (run,) = await told(kept)
     assert (run["status"], run["run_id"], script.calls) == ("ok", paused["run_id"], 2)
@@ -266,3 +269,118 @@ async def test_what_is_no_run_of_a_method_on_a_thread_is_not_kept(magic, saver, 
     assert await kept.runs() == []
     assert hosting.method_of(registry.load("magicore").module.graph) is registry.load("magicore")
     assert hosting.method_of(symposia.graph("magicore").with_config(tags=["x"])) is registry.load("magicore")
+
+
+# -- what else LangGraph can do with a thread ----------------------------------------
+
+
+async def test_a_command_that_goes_somewhere_and_writes_something_is_a_fork(magic, saver, kept):
+    graph = hosted(saver)
+    await graph.ainvoke({"question": "q"}, on("t"), context={**HARD, "max_rounds": 0})
+    calls = magic.calls
+    done = await graph.ainvoke(Command(goto="review", update={"answer": "kept"}), on("t"))
+    run, fork = await told(kept)
+    (mark,) = fork["marks"]
+    assert mark == {"at": 7, "values": {}, "command": {"update": [["answer", "kept"]], "goto": ["review"]}}
+    assert (fork["parent"], fork["status"]) == ({"run": run["run_id"], "at": 7, "shifted": False}, "ok")
+    assert fork["calls"] - calls == magic.calls - calls > 0, "it reviewed, refined and scored once more"
+    assert [step.next for step in await kept.steps(fork["run_id"])][8:10] == [[], ["refine"]]
+    again = await runs.fork(kept, fork["run_id"], 9)
+    assert (again.status, again.answer) == ("ok", done["answer"])
+    await told(kept)
+
+
+async def test_a_command_where_a_run_waits_is_that_run_also_after_an_edit(magic, saver, kept):
+    graph = hosted(saver)
+    await graph.ainvoke({"question": "q"}, on("t"), context=HARD, interrupt_before=["review"])
+    before = (await graph.aget_state(on("t"))).values["params"]
+    await graph.aupdate_state(on("t"), {"params": {**before, "max_rounds": 0}}, as_node="solve")
+    await graph.ainvoke(Command(goto=[Send("finish", before)], update={"messages": [HumanMessage("Well?")]}), on("t"))
+    (run,) = await told(kept)
+    (mark,) = run["marks"]
+    assert (mark["at"], list(mark["values"]), mark["as_node"]) == (6, ["params"], ["solve"])
+    assert mark["command"]["goto"] == [{"node": "finish", "input": before}]
+    assert mark["command"]["update"][0][1][0]["data"]["content"] == "Well?"
+    assert "Well?" in [m.content for m in (await graph.aget_state(on("t"))).values["messages"]]
+
+
+async def test_a_person_answers_and_writes_in_one(script, saver, kept, method):
+    counting(script)
+    graph = hosted(saver, method("consulting", consulting))
+    await graph.ainvoke({"question": "q"}, on("t"), context={"model": "script/any"})
+    done = await graph.ainvoke(Command(resume="yes", update={"question": "another"}), on("t"))
+    assert (done["question"], done["said"][1]) == ("another", "yes")
+    (run,) = await told(kept)
+    assert run["status"] == "ok"
+    assert await said(kept, run["run_id"]) == done["said"]
+
+
+async def test_a_command_cannot_name_what_the_method_lacks(magic, saver, kept):
+    graph = hosted(saver)
+    await graph.ainvoke({"question": "q"}, on("t"), context={**HARD, "max_rounds": 0})
+    with pytest.raises(UnknownName, match="did you mean 'review'"):
+        await graph.ainvoke(Command(goto="revew"), on("t"))
+    with pytest.raises(UnknownName, match="did you mean 'answer'"):
+        await graph.ainvoke(Command(update={"anser": "1"}), on("t"))
+    assert len(await told(kept)) == 1
+
+
+async def test_the_last_edit_says_which_node_it_stands_for(magic, saver, kept):
+    graph = hosted(saver)
+    await graph.ainvoke({"question": "q"}, on("t"), context=HARD, interrupt_before=["review"])
+    params = (await graph.aget_state(on("t"))).values["params"]
+    await graph.aupdate_state(on("t"), {}, as_node="extract")
+    await graph.aupdate_state(on("t"), {"params": {**params, "max_rounds": 0}})
+    (follows,) = (await graph.aget_state(on("t"))).next
+    await graph.ainvoke(None, on("t"))
+    (run,) = await told(kept)
+    assert (follows, run["status"], "as_node" in run["marks"][0]) == ("finish", "ok", False)
+
+
+async def test_a_copied_checkpoint_is_forked_also_when_the_copy_is_edited(magic, saver, kept):
+    graph = hosted(saver)
+    await graph.ainvoke({"question": "q"}, on("t"), context={**HARD, "max_rounds": 0})
+    calls = magic.calls
+    before = next(s for s in await history(graph, "t") if s.next == ("classify",))
+    await graph.ainvoke(None, await graph.aupdate_state(before.config, None, as_node="__copy__"))
+    # What Studio does for an edit of a step: a copy of the checkpoint before it, in which nodes have written something else.
+    edited = await graph.aupdate_state(before.config, [({"history": [{"is_hard": False}]}, "classify")], as_node="__copy__")
+    assert (await graph.aget_state(edited)).next == ("finish",)
+    await graph.ainvoke(None, edited)
+    run, copy, other = await told(kept)
+    assert (magic.calls, copy["inherited"]) == (calls, calls)
+    assert copy["parent"] == {"run": run["run_id"], "at": 5, "shifted": False}
+    assert other["parent"] == {"run": run["run_id"], "at": 5, "shifted": True}
+    assert other["marks"][0]["as_node"] == ["classify"]
+
+
+async def test_an_edit_of_what_a_run_came_to_is_a_fork_at_its_end(magic, saver, kept):
+    graph = hosted(saver)
+    await graph.ainvoke({"question": "q"}, on("t"), context={**HARD, "max_rounds": 0})
+    calls = magic.calls
+    await graph.aupdate_state(on("t"), {"answer": "99"})
+    run, fork = await told(kept)
+    assert (fork["answer"], fork["status"], fork["calls"], fork["inherited"]) == ("99", "ok", calls, calls)
+    assert fork["parent"] == {"run": run["run_id"], "at": 7, "shifted": True}
+    assert magic.calls == calls
+
+
+async def test_a_question_put_on_a_thread_and_gone_on_with_is_a_run(magic, saver, kept):
+    graph = hosted(saver)
+    await graph.ainvoke({"question": "q"}, on("t"), context={**HARD, "max_rounds": 0})
+    await graph.aupdate_state(on("t"), {"question": "another"}, as_node="__input__")
+    done = await graph.ainvoke(None, on("t"), context={**HARD, "max_rounds": 0})
+    _, second = await told(kept)
+    assert (second["input"]["question"], second["parent"], second["answer"]) == ("another", None, done["answer"])
+
+
+async def test_going_on_on_a_copied_thread_is_a_fork(magic, saver, kept):
+    graph = hosted(saver)
+    await graph.ainvoke({"question": "q"}, on("t"), context=HARD, interrupt_before=["review"])
+    await saver.acopy_thread("t", "u")
+    for thread in ("u", "t"):
+        await graph.ainvoke(None, on(thread))
+    run, fork = await told(kept)
+    assert (run["thread"], fork["thread"]) == ("t", "u")
+    assert fork["parent"]["run"] == run["run_id"]
+    assert [r["status"] for r in (run, fork)] == ["ok", "ok"]

@@ -1,7 +1,9 @@
 """`symposia serve` with the clients that people have: openai, LiteLLM and langchain-openai, over sockets."""
 
 import asyncio
+import base64
 import os
+import random
 import signal
 import socket
 import time
@@ -52,7 +54,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, upstream: Spawned) -> Iterato
 def models(upstream: Spawned) -> Iterator[Server]:
     """The model server with empty books and no faults."""
     books = Server(upstream)
-    usual: dict[str, Any] = {"faults": {}, "hold": False, "hold_last": False, "deterministic": False}
+    usual: dict[str, Any] = {"faults": {}, "hold": False, "hold_last": False, "deterministic": False, "rules": []}
     books.post("_reset")
     yield books
     books.post("_set", **usual)
@@ -127,20 +129,24 @@ def test_a_stream_tells_the_steps_then_the_answer(client: openai.OpenAI) -> None
     assert [c.choices[0].finish_reason for c in pieces if c.choices][-1] == "stop"
 
 
-@pytest.mark.parametrize("model", ["test-model", "openai/test-model"], ids=["our provider", "LiteLLM's"])
+@pytest.mark.parametrize(
+    ("model", "writer"),
+    [(MOA, "aggregator"), ("moa@openai/test-model?k=1&max_rounds=0", "aggregator"), ("chain_of_thought@test-model", "solver")],
+    ids=["our provider", "LiteLLM's", "a method of one call"],
+)
 def test_the_client_has_the_first_token_while_the_last_is_held_back(
-    site: Served, client: openai.OpenAI, models: Server, monkeypatch: pytest.MonkeyPatch, model: str
+    site: Served, client: openai.OpenAI, models: Server, monkeypatch: pytest.MonkeyPatch, model: str, writer: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     models.post("_set", hold_last=True)
-    stream = client.chat.completions.create(model=f"moa@{model}?k=1&max_rounds=0", messages=chat(), stream=True)
+    stream = client.chat.completions.create(model=model, messages=chat(), stream=True)
     pieces = (chunk.choices[0] for chunk in stream)
     first = next(piece.delta.content for piece in pieces if piece.delta.content)
     until(lambda: models.get("_count")["held"] == 1)
     models.post("_release")
     text = first + "".join(piece.delta.content or "" for piece in pieces)
     record, entries, replayed = kept(site, models_run(site))
-    written = next(e for e in entries if e.usage.role == "aggregator")
+    written = next(e for e in entries if e.usage.role == writer)
     assert written.outcome["value"]["choices"] == [{"text": text, "finish": "stop", "refusal": None}]
     assert "stream" not in written.request
     assert written.usage.prompt_tokens > 0 < written.usage.completion_tokens
@@ -163,7 +169,8 @@ WRITERS = [name for name in registry.names() if hasattr(registry.load(name).modu
 @pytest.mark.parametrize("name", WRITERS)
 def test_what_a_writer_says_is_the_answer(client: openai.OpenAI, models: Server, name: str) -> None:
     """The rest of an answer is sent at its end, so a method whose `ANSWER_NODE` is wrong would break off."""
-    stream = client.chat.completions.create(model=f"{name}@test-model?k=2", messages=chat(), stream=True)
+    k = "?k=2" if "k" in registry.load(name).params.model_fields else ""
+    stream = client.chat.completions.create(model=f"{name}@test-model{k}", messages=chat(), stream=True)
     contents = [c.choices[0].delta.content for c in stream if c.choices[0].delta.content]
     assert len(contents) > 3
 
@@ -241,6 +248,78 @@ def test_a_method_with_an_input_of_its_own_reads_the_chat(client: openai.OpenAI)
         client.chat.completions.create(model="mamm_refine", messages=[{"role": "system", "content": "Be brief."}, *chat(text)])
     with pytest.raises(openai.BadRequestError, match='write "Document:"'):
         client.chat.completions.create(model="mamm_refine", messages=chat())
+
+
+PICTURE = "data:image/png;base64," + base64.b64encode(random.Random(1).randbytes(60_000)).decode()
+SEEN: list[Any] = [
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PICTURE}}, {"type": "text", "text": "This?"}]},
+    {"role": "assistant", "content": "A cat."},
+    {"role": "user", "content": "And its colour?"},
+]
+
+
+@pytest.mark.parametrize("model", ["chain_of_thought", "self_consistency", "best_of_n", "self_refine", "self_moa"])
+def test_an_image_reaches_every_model_and_is_kept_once(site: Served, client: openai.OpenAI, models: Server, model: str) -> None:
+    k = "&k=2" if "k" in registry.load(model).params.model_fields else ""
+    client.chat.completions.create(model=f"{model}@test-model?max_reasks=0{k}", messages=SEEN, n=2)
+    sent = [each["body"]["messages"] for each in models.get("_log")]
+    assert len(sent) >= 2
+    for messages in sent:
+        parts = messages[-1]["content"]
+        assert [part["image_url"]["url"] for part in parts if part["type"] == "image_url"] == [PICTURE]
+        before, after = (part["text"] for part in parts if part["type"] == "text")
+        assert before.endswith("User: ")
+        assert after.startswith("\nThis?\n\nAssistant: A cat.")
+    record, entries, replayed = kept(site, models_run(site))
+    assert (record["input"]["images"], replayed["identical"]) == ([PICTURE], True)
+    assert all("[image " in str(e.request["messages"]) and PICTURE not in str(e.request) for e in entries if e.kind == "llm")
+
+
+def test_images_are_one_blob_of_the_store(site: Served) -> None:
+    """Whichever of the runs above has been asked: the store holds the data once, a listing of runs never."""
+
+    async def read() -> tuple[int, str]:
+        async with open_store(site.store) as store:
+            large = await store.read("SELECT count(*) FROM blobs WHERE length(body) > 40000")
+            return int(large[0][0]), str(await store.runs(1000))
+
+    large, listed = asyncio.run(read())
+    assert large == 1
+    assert PICTURE[-100:] not in listed
+
+
+async def test_an_image_of_other_clients(site: Served, client: openai.OpenAI, models: Server) -> None:
+    asked: Any = [{"role": "user", "content": [{"type": "input_text", "text": "What?"}, {"type": "input_image", "image_url": PICTURE}]}]
+    client.responses.create(model="chain_of_thought@test-model", input=asked)
+    options: dict[str, Any] = {"model": "openai/chain_of_thought@test-model", "api_base": site.url, "api_key": "none"}
+    await litellm.acompletion(**options, messages=SEEN)
+    model = ChatOpenAI(model="chain_of_thought@test-model", base_url=site.url, api_key="none", max_retries=0)  # type: ignore[arg-type]
+    shown = {"type": "image", "base64": PICTURE.partition(",")[2], "mime_type": "image/png"}
+    model.invoke([HumanMessage([{"type": "text", "text": "What?"}, shown])])
+    sent = [str(each["body"]["messages"]) for each in models.get("_log")]
+    assert [text.count(PICTURE) for text in sent] == [1, 1, 1]
+
+
+FOUND = '{"n": 19}'
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+FORM: Any = {"type": "json_schema", "json_schema": {"name": "found", "schema": SCHEMA}}
+
+
+def test_the_form_of_an_answer_is_asked_of_who_writes_it(site: Served, client: openai.OpenAI, models: Server) -> None:
+    models.post("_set", rules=[["one JSON object", FOUND]])
+    answer = client.chat.completions.create(model=MOA, messages=chat(), response_format=FORM)
+    assert answer.choices[0].message.content == FOUND
+    first, last = (each["body"] for each in models.get("_log"))
+    assert ("response_format" in first, last["response_format"]) == (False, FORM)
+    assert '"integer"' in last["messages"][-1]["content"]
+    record, _, replayed = kept(site, models_run(site))
+    assert (record["status"], record["answer"], replayed["identical"]) == ("ok", FOUND, True)
+    models.post("_set", rules=[])
+    with pytest.raises(openai.InternalServerError, match="asked for a JSON object and replied"):
+        client.responses.create(model=MOA, input=QUESTION, text={"format": {"type": "json_object"}})
+    for model, says in (("self_consistency@test-model", "no single model writes"), ("moa", "takes no form of a reply")):
+        with pytest.raises(openai.BadRequestError, match=says):
+            client.chat.completions.create(model=model, messages=chat(), response_format={"type": "json_object"})
 
 
 def test_responses_of_the_openai_client(site: Served, client: openai.OpenAI) -> None:

@@ -25,8 +25,14 @@ KEY = "the-key-of-this-server"
 AUTH = {"Authorization": f"Bearer {KEY}"}
 HI = [{"role": "user", "content": "What is 2 + 2?"}]
 ASK: dict[str, Any] = {"model": "chain_of_thought", "messages": HI}
+PNG = "data:image/png;base64,iVBORw0KGgo="
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 NAMES = ("model.example",)
+
+
+def picture(url: str, **fields: str) -> dict[str, Any]:
+    """A message with an image in it."""
+    return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url, **fields}}]}
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +85,14 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {  # changes to a good reque
     "last assistant": ({"messages": [*HI, {"role": "assistant", "content": "4"}]}, 400, "does not end with a message of the user"),
     "content number": ({"messages": [{"role": "user", "content": 5}]}, 400, "content"),
     "content empty": ({"messages": [{"role": "user", "content": " "}]}, 400, "empty"),
-    "image": ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, 400, "no images"),
+    "image address": ({"messages": [picture("https://127.0.0.1/secret.png")]}, 400, "nothing is fetched from an address"),
+    "image file": ({"messages": [picture("file:///etc/passwd")]}, 400, "nothing is fetched"),
+    "image other": ({"messages": [picture("data:text/html;base64,AAAA")]}, 400, "no PNG, JPEG"),
+    "image detail": ({"messages": [picture(PNG, detail="high")]}, 400, "detail cannot be honoured"),
+    "image unread": ({"model": "debate_du", "messages": [picture(PNG)]}, 400, "debate_du reads no images"),
+    "images": ({"messages": [picture(PNG)] * 21}, 400, "20 at most"),
+    "sound": ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, 400, "no sounds"),
+    "part": ({"messages": [{"role": "user", "content": [7]}]}, 400, "content"),
     "tool calls": ({"messages": [{"role": "assistant", "content": "x", "tool_calls": [{}]}, *HI]}, 400, "no method calls tools"),
     "n": ({"n": 17}, 400, "n: "),
     "n zero": ({"n": 0}, 400, "n: "),
@@ -94,6 +107,8 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {  # changes to a good reque
     "tools": ({"tools": [{"type": "function"}]}, 400, "tools cannot be honoured"),
     "tool choice": ({"tool_choice": {"type": "function"}}, 400, "tool_choice cannot"),
     "format": ({"response_format": {"type": "json_object"}}, 400, "response_format cannot"),
+    "format unknown": ({"response_format": {"type": "xml"}}, 400, "response_format"),
+    "format of nothing": ({"response_format": {"type": "json_schema"}}, 400, "response_format"),
     "logprobs": ({"logprobs": True}, 400, "logprobs cannot"),
     "penalty": ({"presence_penalty": 0.5}, 400, "presence_penalty cannot"),
     "effort": ({"reasoning_effort": "high"}, 400, "reasoning_effort cannot"),
@@ -124,8 +139,10 @@ def test_what_asks_for_nothing_is_taken(site: Served) -> None:
     ("change", "says"),
     [
         ({"previous_response_id": "resp_1"}, "send the turns before"),
-        ({"text": {"format": {"type": "json_object"}}}, "text cannot"),
-        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "no images"),
+        ({"text": {"format": {"type": "json_object"}}}, "response_format cannot"),
+        ({"text": {"verbosity": "low"}}, "verbosity cannot"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "nothing is fetched"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]}, "no files are kept"),
         ({"input": [{"type": "function_call_output", "output": "x"}]}, "input"),
         ({"input": []}, "input"),
         ({"background": True}, "background cannot"),

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import psycopg
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.graph import START
 
 import symposia
@@ -394,6 +395,25 @@ async def test_a_locked_store_cannot_be_opened_and_closing_waits_for_what_is_pen
     other.close()
     async with SqliteStore(path) as again:
         assert [e.place for e in await again.entries("run")] == ["1.a"]
+
+
+async def test_a_checkpoint_still_being_written_when_the_saver_is_closed_leaves_no_lock(path):
+    async with SqliteStore(path, lock_wait=0.5) as store:
+        async with store.saver() as saver:
+            await saver.setup()
+            commit, written = saver.conn.commit, asyncio.Event()
+
+            async def slow_commit() -> None:
+                written.set()
+                await asyncio.sleep(0.1)
+                await commit()
+
+            saver.conn.commit = slow_commit
+            place = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+            putting = asyncio.create_task(saver.aput(place, empty_checkpoint(), {}, {}))
+            await written.wait()
+        await store.append("run", entry("0.a"))
+        await putting
 
 
 async def test_a_full_disk_fails_everyone_who_waits_and_nobody_hangs(path):

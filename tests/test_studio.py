@@ -27,7 +27,7 @@ import symposia
 from symposia import generate, registry, runs
 from symposia.execution import thread_of
 from symposia.rows import toy_item
-from symposia.state.base import Question
+from symposia.state.base import Formed, Illustrated, Question
 from symposia.state.store import open_store
 
 pytest.importorskip("langgraph_api", reason="`langgraph dev` is not installed (the extra `studio`)")
@@ -42,6 +42,16 @@ HARD = {
 }
 ONE_ROUND = ["solve", "extract", "score", "aggregate", "classify"]
 PATH = ["intake", *ONE_ROUND, "review", "refine", *ONE_ROUND[1:], "finish"]
+
+TOML = """
+[params.chain_of_thought]
+model = "toy/default?error=0"
+
+[presets.careful]
+method = "self_consistency"
+model = "toy/default?error=0"
+k = 5
+"""
 
 BAD: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {  # parameters, input, what the error must say
     "kind": ({"k": "many"}, {"question": "x"}, ["k", "valid integer", "many"]),
@@ -66,8 +76,10 @@ def models() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where `langgraph dev` is started: a folder of its own, since it writes there."""
-    return tmp_path_factory.mktemp("studio")
+    """Where `langgraph dev` is started: a folder of its own with a `symposia.toml`, since it writes there."""
+    folder = tmp_path_factory.mktemp("studio")
+    (folder / "symposia.toml").write_text(TOML, encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +147,14 @@ def thread(studio: Any) -> str:
 def params(studio: Any, thread_id: str) -> dict[str, Any]:
     found: dict[str, Any] = studio.threads.get_state(thread_id)["values"]["params"]
     return found
+
+
+def post(models: str, what: str, **told: Any) -> None:
+    """Change how the model server behaves."""
+    request = urllib.request.Request(
+        f"{models.removesuffix('/v1')}/{what}", json.dumps(told).encode(), {"Content-Type": "application/json"}
+    )
+    urllib.request.urlopen(request, timeout=30).close()
 
 
 def store_of(folder: Path) -> Any:
@@ -226,14 +246,112 @@ def test_an_assistant_runs_and_streams(studio: Any, hard: str) -> None:
 
 @pytest.mark.parametrize("name", registry.names())
 def test_every_method_answers_with_its_own_assistant_and_is_kept(studio: Any, assistants: dict[str, str], folder: Path, name: str) -> None:
+    """As Agent Chat UI runs it where the input is a question: a message in, values, messages and events back."""
     context = {"model": "toy/default?error=0&check=1", "seed": 3, **({"k": 3} if "k" in registry.load(name).params.model_fields else {})}
-    asks = registry.load(name).method.input is Question
-    given = {"question": QUESTION, "task": "number"} if asks else toy_item(registry.load(name)).inputs
+    asks = registry.load(name).method.input in (Question, Illustrated, Formed)
+    message = {"id": "5bf4b5f5-14aa-4aca-9c2b-a74313cf4914", "type": "human", "content": QUESTION}
+    given = {"messages": [message]} if asks else toy_item(registry.load(name)).inputs
     place = thread(studio)
-    values = studio.runs.wait(place, assistants[name], input=given, context=context)
+    modes = ["values", "messages-tuple", "custom"]
+    told: dict[str, list[Any]] = {mode: [] for mode in ("values", "messages", "custom", "error")}
+    for event in studio.runs.stream(place, assistants[name], input=given, context=context, stream_mode=modes, on_disconnect="cancel"):
+        told.setdefault(event.event, []).append(event.data)
+    assert not told["error"]
+    values = told["values"][-1]
     assert float(values["answer"]) == 19 if asks else values["answer"]
+    roles = registry.load(name).method.roles
+    assert told["custom"], "an event for each call"
+    assert all(call["name"] and call["place"] and call["kind"] for call in told["custom"])
+    assert {call["name"] for call in told["custom"] if call["kind"] == "llm"} <= set(roles)
+    last = values["messages"][-1]
+    assert (last["type"], last["tool_calls"]) == ("ai", [])
+    assert last["content"]
+    assert {each["id"] for each, _ in told["messages"]} == {last["id"]}, "a stream of messages holds the answer alone"
+    assert not asks or values["messages"][:-1] == [{**values["messages"][0], **message}]
     (record,) = kept(folder, place)
     assert (record["method"], record["status"], record["answer"]) == (name, "ok", values["answer"])
+
+
+def test_a_message_is_edited_and_an_answer_given_again_on_branches(studio: Any, hard: str, folder: Path) -> None:
+    """What Agent Chat UI's two buttons do: they go on from the checkpoint before the one that a message is first seen in."""
+    place = thread(studio)
+
+    def say(text: str, checkpoint: Any = None) -> Any:
+        return studio.runs.wait(place, hard, input={"messages": [{"type": "human", "content": text}]}, checkpoint=checkpoint)
+
+    def before(message: Any) -> Any:
+        past = studio.threads.get_history(place, limit=1000)
+        return next(s for s in reversed(past) if message["id"] in [m["id"] for m in s["values"].get("messages", [])])["parent_checkpoint"]
+
+    first, second = say(QUESTION), say(OTHER)
+    again = studio.runs.wait(place, hard, input=None, checkpoint=before(second["messages"][3]))
+    assert again["messages"] == second["messages"]
+    edited = say(OTHER.replace("45", "55"), before(second["messages"][2]))
+    assert edited["messages"][:2] == first["messages"]
+    assert [m["type"] for m in edited["messages"]] == ["human", "ai", "human", "ai"]
+    assert "37" in edited["answers"][0]
+    anew = say(QUESTION.replace("12", "22"), before(first["messages"][0]))
+    assert [m["content"] for m in anew["messages"]] == [QUESTION.replace("12", "22"), str(anew["answer"])]
+    found = studio.threads.search(metadata={"assistant_id": hard}, limit=100)
+    assert next(each for each in found if each["thread_id"] == place)["values"]["messages"] == anew["messages"]
+    runs_kept = kept(folder, place)
+    assert [record["input"]["messages"][-1]["content"] for record in runs_kept] == [
+        m["content"]
+        for m in (first["messages"][0], second["messages"][2], second["messages"][2], edited["messages"][2], anew["messages"][0])
+    ]
+    assert [bool(record["parent"]) for record in runs_kept] == [False, False, True, False, False]
+
+
+def test_commands_and_copies_of_a_thread_are_kept_as_forks(studio: Any, hard: str, folder: Path) -> None:
+    place = thread(studio)
+    context = {**HARD, "max_rounds": 0}
+    studio.runs.wait(place, hard, input={"question": QUESTION}, context=context)
+    studio.runs.wait(place, hard, command={"goto": "review", "update": {"answer": "kept"}})
+    copy = studio.threads.copy(place) or studio.threads.search(limit=1)[0]
+    states = [studio.threads.get_state(each)["values"] for each in (place, copy["thread_id"])]
+    assert states[0] == states[1]
+    studio.threads.update_state(copy["thread_id"], {"answer": "99"})
+    run, fork = kept(folder, place)
+    (edited,) = kept(folder, copy["thread_id"])
+    assert fork["marks"][0]["command"] == {"update": [["answer", "kept"]], "goto": ["review"]}
+    assert [each["parent"]["run"] for each in (fork, edited)] == [run["run_id"], fork["run_id"]]
+    assert edited["answer"] == "99"
+
+
+def test_a_run_that_is_rolled_back_leaves_the_thread_as_it_was(studio: Any, hard: str, models: str) -> None:
+    place = thread(studio)
+    studio.runs.wait(place, hard, input={"question": QUESTION})
+    before = studio.threads.get_state(place)
+    post(models, "_set", hold=True)
+    try:
+        run = studio.runs.create(place, hard, input={"question": OTHER}, context={**HARD, "roles": {"solver": "test"}})
+        for _ in range(600):
+            if studio.threads.get_state(place)["next"] == ["solve"]:
+                break
+            time.sleep(0.05)
+        assert studio.threads.get_state(place)["values"]["question"] == OTHER
+        studio.runs.cancel(place, run["run_id"], action="rollback", wait=True)
+    finally:
+        post(models, "_set", hold=False)
+        post(models, "_release")
+    after = studio.threads.get_state(place)
+    assert (after["values"], after["checkpoint"]) == (before["values"], before["checkpoint"])
+
+
+def test_settings_and_presets_of_symposia_toml_are_assistants(studio: Any, assistants: dict[str, str]) -> None:
+    for _ in range(600):
+        found = studio.assistants.search(graph_id="self_consistency", limit=100)
+        careful = next((each for each in found if each["name"] == "careful"), None)
+        if careful:
+            break
+        time.sleep(0.05)
+    assert careful["context"] == {"model": "toy/default?error=0", "k": 5}
+    values = studio.runs.wait(thread(studio), careful["assistant_id"], input={"messages": [{"type": "human", "content": QUESTION}]})
+    assert (len(values["answers"][0]), float(values["answer"])) == (5, 19)
+    own = studio.assistants.get(assistants["chain_of_thought"])
+    assert own["context"] == {"model": "toy/default?error=0"}
+    values = studio.runs.wait(thread(studio), "chain_of_thought", input={"question": QUESTION}, context={"seed": 2})
+    assert (values["params"]["model"], values["params"]["seed"]) == ("toy/default?error=0", 2)
 
 
 def test_a_chat_asks_its_last_message_turn_by_turn(studio: Any, hard: str, folder: Path) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from symposia.nodes import prompts
+from symposia.serve.conversation import Turn, question_of
 from symposia.tools import toy
 from symposia.tools.answers import extract
-from symposia.tools.toy.prompts import read_prompt
+from symposia.tools.toy.prompts import latest, read_prompt
 
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = [json.loads(line) for line in (ROOT / "symposia/items/arithmetic.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -137,6 +138,25 @@ def test_an_unreadable_problem_gets_a_guess_or_no_box():
 
 
 # ---- the roles ----
+
+
+MARBLES = "Lena has 12 marbles. She finds 7 more marbles."
+APPLES = "Tom has 3 apples. He buys 4 more apples. How many apples does Tom have now?"
+
+
+@pytest.mark.parametrize(
+    ("turns", "answer"),
+    [
+        ([("user", f"{MARBLES} How many marbles does Lena have now?"), ("assistant", "19"), ("user", APPLES)], "7"),
+        ([("user", MARBLES), ("assistant", "I see 2 numbers."), ("user", "How many marbles does Lena have now?")], "19"),
+        ([("system", "Use 5 words."), ("user", APPLES)], "7"),
+    ],
+)
+def test_of_a_chat_the_last_question_is_solved_with_what_was_said_for_it(turns, answer):
+    question = question_of([Turn(role, text) for role, text in turns])
+    assert extract(solve(EXACT, question, 1)) == answer
+    assert latest(f"User: {APPLES}\nAssistant: 7\nUser: And 2 + 2?") == "And 2 + 2?"
+    assert latest(f"User: {APPLES}") == f"User: {APPLES}", "no chat, but a problem about a user"
 
 
 def test_the_solver_writes_numbered_steps_and_boxes_the_answer():

@@ -3,13 +3,14 @@
 The only place that calls LiteLLM, whose own retries wait for nothing and hide the 429: they are off, and `tools/retry.py` does it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from pydantic import BaseModel
 
-from symposia.state.errors import MalformedReply
+from symposia.state.errors import BadInput, MalformedReply
+from symposia.state.images import as_sent
 from symposia.state.journal import Outcome, effect, seed_at
 from symposia.state.packing import sound, text_of
 from symposia.state.store import Usage
@@ -35,47 +36,52 @@ async def complete(
     n: int = 1,
     seed: int | None = None,
     schema: type[BaseModel] | None = None,
+    form: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """`n` replies of a model, or fewer when the provider gives fewer: `{"text", "finish", "refusal"}` each.
 
     Args:
         role: Whose call it is, for the ledger.
         model: LiteLLM name, or a bare name at the address of `settings().api_base`.
-        messages: Chat messages; a content may be a list of parts, which are joined when sent and stored one by one.
+        messages: Chat messages; a content may be a list of parts, which are joined when sent and stored one by one, images by digest.
         sampling: Fields of `Sampling`; those that are None are not sent.
         n: Replies asked for in one request.
         seed: The run's seed, from which the call's own is made; None sends none.
         schema: Asks for JSON of this shape where the provider can.
+        form: The form of the reply, as OpenAI's `response_format`; unlike `schema` no wish, but a demand.
 
     Raises:
+        BadInput: The provider takes no `form`.
         ModelError: The call finally failed; the journal holds the failure.
     """
     request: dict[str, Any] = {"model": model, "messages": list(messages)}
     request |= {k: v for k, v in (sampling or {}).items() if v is not None}
     if n > 1:
         request["n"] = n
-    if schema:
-        request["response_format"] = _json_schema(schema)
+    if schema or form:
+        request["response_format"] = _json_schema(schema) if schema else dict(form or {})
     slots = limiter(model)
 
     async def perform(own_seed: int | None) -> Outcome:
-        return await _send(role, request, own_seed, slots)
+        return await _send(role, request, own_seed, slots, form is not None)
 
     value: dict[str, Any] = await effect("llm", request, perform, salt=seed_at(seed), hold=slots)
     choices: list[dict[str, Any]] = value["choices"]
     return choices
 
 
-async def _send(role: str, request: dict[str, Any], seed: int | None, slots: Limiter) -> Outcome:
+async def _send(role: str, request: dict[str, Any], seed: int | None, slots: Limiter, demanded: bool) -> Outcome:
     """Send until it is answered or finally fails.
 
     The request says what was asked for, whoever serves the model; what this provider does not know is left out here, and noted.
     """
     await loaded()
     routed = route(request["model"])
+    if demanded:
+        check_form(request["model"])
     usage = Usage(role=role, model=request["model"])
-    body, left_out = _taken({k: v for k, v in request.items() if k != "model"}, routed["model"])
-    body["messages"] = [{**m, "content": text_of(m["content"])} for m in request["messages"]]
+    body, left_out = _taken({k: v for k, v in request.items() if k != "model"}, routed["model"], demanded)
+    body["messages"] = [{**m, "content": text_of(as_sent(m["content"]))} for m in request["messages"]]
     options = {**body, **routed, **({"seed": seed} if seed is not None else {}), "timeout": settings().timeout}
     tokens = slots.rates.estimate(body["messages"], body.get("n", 1), body.get("max_tokens")) if slots.rates else 0.0
     tell = telling() if body.get("n", 1) == 1 else None
@@ -154,7 +160,18 @@ def _account(usage: Usage, reply: Any, prices: tuple[float, float] | None) -> No
         usage.usd = usage.prompt_tokens * prices[0] + usage.completion_tokens * prices[1]
 
 
-def _taken(fields: dict[str, Any], model: str) -> tuple[dict[str, Any], list[str]]:
+def check_form(model: str) -> None:
+    """Refuse to ask a model for a form that its provider does not take; an OpenAI-compatible server says so itself where it does not.
+
+    Raises:
+        BadInput: It takes none.
+    """
+    name = route(model)["model"]
+    if not (name.startswith((f"{NAME}/", "hosted_vllm/", LOCAL)) or takes_schema(name)):
+        raise BadInput(f"the provider of {model} takes no form of a reply", remedy="choose another model for this role, or ask without one")
+
+
+def _taken(fields: dict[str, Any], model: str, demanded: bool) -> tuple[dict[str, Any], list[str]]:
     """The fields as this provider takes them, and the names of those it does not know."""
     left_out = []
     if "min_tokens" in fields:
@@ -163,7 +180,7 @@ def _taken(fields: dict[str, Any], model: str) -> tuple[dict[str, Any], list[str
             fields["extra_body"] = {"min_tokens": shortest}
         else:
             left_out.append("min_tokens")
-    if "response_format" in fields and not takes_schema(model):
+    if "response_format" in fields and not demanded and not takes_schema(model):
         del fields["response_format"]
         left_out.append("response_format")
     return fields, left_out

@@ -41,21 +41,21 @@ def _wait() -> _Wait:
 
 
 class Gate:
-    """Lets in the calls of one model at a time; a subclass hears which models are wanted."""
+    """Lets in the calls of some models at a time; a subclass hears which models are wanted."""
 
     def __init__(self) -> None:
         """Start with no model present."""
-        self.present: str | None = None
+        self.present: frozenset[str] = frozenset()
         self._open = False
         self._outside: list[tuple[str, _Wait]] = []
 
     def wants(self, model: str) -> None:
         """Hear that a call of the current run waits for a model that is not present."""
 
-    def admit(self, model: str) -> None:
-        """Make a model the present one and let in who waits for it; whoever is in already stays."""
-        self.present = model
-        self._wake(lambda name, _: name == model)
+    def admit(self, *models: str) -> None:
+        """Make these models the present ones and let in who waits for them; whoever is in already stays."""
+        self.present = frozenset(models)
+        self._wake(lambda name, _: name in models)
 
     def release(self) -> None:
         """Let in everybody from now on."""
@@ -68,7 +68,7 @@ class Gate:
 
     async def enter(self, model: str) -> None:
         """Wait until a model is present."""
-        while not (self._open or self.present == model or ((run := RUN.get()) and run.stop_reason)):
+        while not (self._open or model in self.present or ((run := RUN.get()) and run.stop_reason)):
             wait = _wait()
             self._outside.append((model, wait))
             self.wants(model)
@@ -158,7 +158,7 @@ class Limiter(Permits):
                 self.active += 1  # the slot that the caller gives back
                 raise
         while (wait := self.resume_at - asyncio.get_running_loop().time()) > 0.001 and not run.stop_reason:
-            await run.pause(wait)
+            await run.pause(wait, "RateLimited")
         if self.rates:
             await self.rates.admit(run, tokens)
 

@@ -9,6 +9,7 @@ import json
 import re
 import string
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -16,10 +17,12 @@ from pydantic import BaseModel, ValidationError
 
 from symposia.state.base import Sample
 from symposia.state.errors import ModelError, QuorumMissed, ReplyError, from_record, shorten
-from symposia.state.place import fan
+from symposia.state.place import fan, here
 from symposia.tools.completion import Message, complete
 
 Parser = Callable[[str], Any]
+READINGS: ContextVar[dict[tuple[str, str], Any] | None] = ContextVar("symposia_readings", default=None)
+"""Takes what parsers read, by the place that asked and the text of the reply, for who replays a run to look at it."""
 
 
 def model_of(params: Mapping[str, Any], role: str, agent: int = 0) -> str:
@@ -51,6 +54,7 @@ async def ask(
     *,
     parse: Parser | None = None,
     schema: type[BaseModel] | None = None,
+    form: Mapping[str, Any] | None = None,
     agent: int = 0,
 ) -> Sample:
     """One reply of a role.
@@ -62,20 +66,24 @@ async def ask(
         parse: Reads the reply's value from its text, raising `ReplyError` when it cannot; then the role is asked again with the
             complaint, `max_reasks` times.
         schema: The value's shape: asked for as structured output where the provider has it, and tried before `parse` elsewhere.
+        form: The form of the reply, as OpenAI's `response_format`, demanded of the provider.
         agent: Which of several models of the role.
     """
     read = _reader(parse, schema)
     asked = list(messages)
     for _ in range(1 + (params["max_reasks"] if read else 0)):
         try:
-            choices = await complete(role, model_of(params, role, agent), asked, **_options(params, role), schema=schema)
+            choices = await complete(role, model_of(params, role, agent), asked, **_options(params, role), schema=schema, form=form)
         except ModelError as error:
             return Sample(status="failed", text="", error=error.to_record())
         reply = _sample(choices[0])
         if reply["status"] != "ok" or read is None:
             return reply
         try:
-            return Sample(status="ok", text=reply["text"], value=read(reply["text"]))
+            value = read(reply["text"])
+            if (readings := READINGS.get()) is not None:
+                readings[here(), reply["text"]] = value
+            return Sample(status="ok", text=reply["text"], value=value)
         except ReplyError as complaint:
             reply = Sample(status="unreadable", text=reply["text"], error=complaint.to_record())
             again = f"That could not be read: {complaint.message}. Answer again, in the form asked for."

@@ -93,6 +93,8 @@ def _toys(module: ModuleType) -> Any:
             messages = options["messages"]
             n = params.get("n") or 1
             seed = params.get("seed")
+            if any(not isinstance(message["content"], str) for message in messages):
+                raise module.BadRequestError("a toy model sees no images", model=options["model"], llm_provider="toy")
             try:
                 texts = [await toy.areply(options["model"], messages, None if seed is None else seed + i) for i in range(n)]
             except ValueError as error:

@@ -44,6 +44,9 @@ async def retrying(
         error = _error(state)
         tried.append({"error": type(error).__name__, "message": shorten(str(error)), "waited": round(state.upcoming_sleep, 3)})
 
+    async def pause(seconds: float) -> None:
+        await run.pause(seconds, tried[-1]["error"])
+
     def spent(state: RetryCallState) -> bool:
         few = malformed is not None and isinstance(_error(state), MalformedReply)
         most = min(malformed or 1, settings().attempts) if few else settings().attempts
@@ -76,7 +79,7 @@ async def retrying(
         except ModelError as error:
             failed.append(error)
         retry = retry_if_exception(lambda e: isinstance(e, ModelError) and e.retryable)
-        return await AsyncRetrying(sleep=run.pause, stop=spent, retry=retry, wait=_pause, before_sleep=note, reraise=True)(again)
+        return await AsyncRetrying(sleep=pause, stop=spent, retry=retry, wait=_pause, before_sleep=note, reraise=True)(again)
     except ModelError as error:
         raise Failed(error, usage) from error
     finally:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from symposia.state.errors import ReplyError, shorten
+from symposia.state.errors import BadInput, ReplyError, shorten
 from symposia.tools import served_reward
 from symposia.tools.llm import ask, model_of, prompt
 
@@ -18,10 +18,16 @@ _SCORE = re.compile(rf"^[ \t*]*SCORE[ \t*]*:[ \t*]*({_NUMBER}(?:[ \t]*/[ \t]*\d+
 _SCORES = re.compile(r"^[ \t*]*SCORES[ \t*]*:[ \t*]*([^\n]+)", re.IGNORECASE | re.MULTILINE)
 
 
-async def outcome(params: Mapping[str, Any], question: str, chain: str) -> float | None:
-    """How likely the solution's answer is right, in 0..1; None when the scorer failed or could not be read."""
+async def outcome(params: Mapping[str, Any], question: str | list[str], chain: str) -> float | None:
+    """How likely the solution's answer is right, in 0..1; None when the scorer failed or could not be read.
+
+    Raises:
+        BadInput: A served reward model is to judge a question with images.
+    """
     model = model_of(params, "outcome")
     if model.startswith(served_reward.PREFIX):
+        if not isinstance(question, str):
+            raise BadInput("a served reward model reads no images", remedy="let a model judge: --role outcome=MODEL")
         return await served_reward.outcome(model, question, chain)
     reply = await ask(params, "outcome", prompt(params, "outcome", question=question, chain=chain), parse=read_score)
     return reply["value"] if reply["status"] == "ok" else None

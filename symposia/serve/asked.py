@@ -7,23 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from symposia import runs
 from symposia.params import make_params, merged
 from symposia.serve.conversation import Turn, input_of
 from symposia.serve.errors import Refused, refused
 from symposia.serve.models import Asked, Catalogue, NoSuchModel
+from symposia.serve.parts import Strict
 from symposia.state.errors import BadInput
+from symposia.tools.completion import check_form
+from symposia.tools.llm import model_of
 
-_TEXT = {"type": "text"}
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {  # field: values that ask for nothing, and why nothing else is taken
     "tools": ((None, []), "no method calls tools of the client"),
     "tool_choice": ((None, "none", "auto"), "no method calls tools of the client"),
     "parallel_tool_calls": ((None, True, False), "no method calls tools of the client"),
     "functions": ((None, []), "no method calls functions of the client"),
     "function_call": ((None, "none", "auto"), "no method calls functions of the client"),
-    "response_format": ((None, _TEXT), "an answer is found by a method and has no form to promise; ask for one in the question"),
     "logprobs": ((None, False), "an answer that several replies led to has no probabilities of its own"),
     "top_logprobs": ((None, 0), "an answer that several replies led to has no probabilities of its own"),
     "logit_bias": ((None, {}), "tokens of several models have no common numbers"),
@@ -42,7 +43,6 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {  # field: values that ask fo
 REFUSED_OF_RESPONSES: dict[str, tuple[tuple[Any, ...], str]] = {
     **{name: REFUSED[name] for name in ("tools", "tool_choice", "parallel_tool_calls", "top_logprobs", "service_tier", "store")},
     "prompt_cache_key": REFUSED["prompt_cache_key"],
-    "text": ((None, {}, {"format": _TEXT}), REFUSED["response_format"][1]),
     "reasoning": ((None, {}), REFUSED["reasoning_effort"][1]),
     "previous_response_id": ((None,), "send the turns before as `input`"),
     "conversation": ((None,), "send the turns before as `input`"),
@@ -64,51 +64,43 @@ Metadata = Annotated[dict[str, str] | None, Field(max_length=16, description="ke
 Person = Annotated[str | None, Field(max_length=200, description="who asks; kept in the run's record")]
 
 
-class Strict(BaseModel):
-    """A part of a request: no field that is not known, no value of another kind."""
+class StreamOptions(Strict):
+    """What a stream holds besides."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-def without_refused(given: Any, table: Mapping[str, tuple[tuple[Any, ...], str]]) -> Any:
-    """A request without the fields that ask for nothing.
-
-    Raises:
-        ValueError: A field asks for what cannot be honoured.
-    """
-    if not isinstance(given, Mapping):
-        return given
-    for name, (nothing, why) in table.items():
-        if name in given and given[name] not in nothing:
-            raise ValueError(f"{name} cannot be honoured: {why}")
-    return {name: value for name, value in given.items() if name not in table}
+    include_usage: Annotated[bool | None, Field(description="end with a chunk that has the usage")] = None
+    include_obfuscation: Literal[False] | None = None
 
 
-class TextPart(Strict):
-    """A part of a message that is text."""
+class AskedFor(Strict):
+    """What the requests of both interfaces ask for in the same words."""
 
-    type: Literal["text", "input_text", "output_text"]
-    text: str
+    model: ModelName
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    temperature: Temperature = None
+    top_p: TopP = None
+    user: Person = None
+    safety_identifier: Person = None
+    metadata: Metadata = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _is_text(cls, given: Any) -> Any:
-        """Name what else a part can be, and drop what servers add to the text of an answer."""
-        if isinstance(given, Mapping) and isinstance(kind := given.get("type"), str) and kind not in ("text", "input_text", "output_text"):
-            raise ValueError(f"a part of type {kind[:40]!r} cannot be read: the methods take text, no images, sounds or files")
-        return without_refused(given, _ADDED_TO_TEXT)
+    def wants(self, turns: list[Turn], images: list[str], longest: int | None, form: dict[str, Any] | None, **own: Any) -> "Wanted":
+        """The request as the runs need it; `longest` is in tokens.
 
-
-_ADDED_TO_TEXT: dict[str, tuple[tuple[Any, ...], str]] = {
-    "annotations": ((None, []), "no method reads annotations"),
-    "logprobs": ((None, []), "no method reads probabilities"),
-}
-Content = str | list[TextPart]
-
-
-def text_of(content: Content | None) -> str:
-    """The text of a message."""
-    return content or "" if isinstance(content, str | None) else "\n".join(part.text for part in content)
+        Raises:
+            Refused: It has options of a stream and wants none.
+        """
+        if self.stream_options is not None and not self.stream:
+            raise Refused(400, "stream_options belong to a stream", param="stream_options")
+        notes = {"user": self.user, "safety_identifier": self.safety_identifier, "metadata": self.metadata}
+        return Wanted(
+            model=self.model,
+            turns=turns,
+            images=images,
+            form=form,
+            sampling={"temperature": self.temperature, "top_p": self.top_p, "max_tokens": longest},
+            notes={name: value for name, value in notes.items() if value is not None},
+            **own,
+        )
 
 
 @dataclass(frozen=True)
@@ -117,6 +109,10 @@ class Wanted:
 
     model: str
     turns: list[Turn]
+    images: list[str] = field(default_factory=list)
+    """Data URLs, in the order of their marks."""
+    form: dict[str, Any] | None = None
+    """Of the answer, as chat completions name it."""
     n: int = 1
     seed: int | None = None
     stops: list[str] = field(default_factory=list)
@@ -140,12 +136,29 @@ def records_of(catalogue: Catalogue, wanted: Wanted) -> tuple[Asked, list[dict[s
         raise refused(error, "model") from None
     try:
         given = _with_sampling(asked, wanted.sampling)
-        inputs = input_of(asked.loaded, wanted.turns, asked.task)
+        inputs = input_of(asked.loaded, wanted.turns, asked.task, wanted.images)
+        inputs |= _with_form(asked, wanted.form)
         own = [{**given, "seed": wanted.seed + i} if wanted.seed is not None else given for i in range(wanted.n)]
         made = [runs.new_record(asked.loaded.method.name, one, inputs, checkpoints="none") for one in own]
     except BadInput as error:
         raise refused(error) from None
     return asked, [{**record, "served": {"model": wanted.model, **wanted.notes}} for record in made]
+
+
+def _with_form(asked: Asked, form: dict[str, Any] | None) -> dict[str, Any]:
+    """What the input says of the answer's form: the answer is then the whole of what the last model writes.
+
+    Raises:
+        BadInput: No single model writes the answer, or its provider takes no form.
+    """
+    if form is None:
+        return {}
+    role = getattr(asked.loaded.module, "ANSWER_ROLE", None)
+    if role is None:
+        why = "no single model writes its answer by itself, which could be told a form"
+        raise BadInput(f"response_format cannot be honoured by {asked.loaded.method.name}: {why}", remedy="ask for it in the question")
+    check_form(model_of(make_params(asked.loaded, asked.given).model_dump(mode="json"), role))
+    return {"response_format": form, "task": asked.task or "text"}
 
 
 def _with_sampling(asked: Asked, sampling: Mapping[str, Any]) -> dict[str, Any]:

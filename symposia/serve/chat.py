@@ -6,22 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from symposia.serve.asked import (
-    REFUSED,
-    Content,
-    Longest,
-    Metadata,
-    ModelName,
-    Person,
-    Strict,
-    Temperature,
-    TopP,
-    Wanted,
-    text_of,
-    without_refused,
-)
-from symposia.serve.conversation import Turn
+from symposia.serve.asked import REFUSED, AskedFor, Longest, Wanted
 from symposia.serve.errors import Refused
+from symposia.serve.parts import JsonObject, Plain, Said, Schema, Strict, without_refused
 from symposia.serve.work import Strand, Work
 
 MOST = 16
@@ -37,11 +24,9 @@ _IN_MESSAGES: dict[str, tuple[tuple[Any, ...], str]] = {
 }
 
 
-class Message(Strict):
+class Message(Said):
     """A message of the chat. `reasoning_content`, which clients send back, tells of steps and is no part of the chat."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
     name: Annotated[str | None, Field(max_length=100)] = None
     reasoning_content: str | None = None
 
@@ -51,36 +36,29 @@ class Message(Strict):
         """Refuse what no method can take."""
         return without_refused(given, _IN_MESSAGES)
 
+
+class JsonSchema(Strict):
+    """A JSON object of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: Schema
+
     @property
-    def turn(self) -> Turn:
-        """As methods take it."""
-        return Turn("system" if self.role == "developer" else self.role, text_of(self.content), self.name)
+    def form(self) -> dict[str, Any]:
+        """The form itself."""
+        return self.json_schema.form
 
 
-class StreamOptions(Strict):
-    """What a stream holds besides."""
-
-    include_usage: Annotated[bool | None, Field(description="end with a chunk that has the usage")] = None
-    include_obfuscation: Literal[False] | None = None
-
-
-class ChatRequest(Strict):
+class ChatRequest(AskedFor):
     """A chat to be answered by a method."""
 
-    model: ModelName
     messages: Annotated[list[Message], Field(min_length=1)]
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
     n: Annotated[int | None, Field(ge=1, le=MOST, description="answers, a run each")] = None
     seed: Annotated[int | None, Field(ge=0, le=2**31 - 1 - MOST, description="of the run; of further ones with n, the next numbers")] = None
     stop: Annotated[_STOP | _STOPS | None, Field(description="texts that end the answer")] = None
-    temperature: Temperature = None
-    top_p: TopP = None
     max_tokens: Longest = None
     max_completion_tokens: Longest = None
-    user: Person = None
-    safety_identifier: Person = None
-    metadata: Metadata = None
+    response_format: Annotated[Plain | JsonObject | JsonSchema | None, Field(discriminator="type", description="of the answer")] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -90,21 +68,13 @@ class ChatRequest(Strict):
 
     def wanted(self) -> Wanted:
         """As the runs need it."""
-        if self.stream_options is not None and not self.stream:
-            raise Refused(400, "stream_options belong to a stream", param="stream_options")
         if self.max_tokens and self.max_completion_tokens and self.max_tokens != self.max_completion_tokens:
             raise Refused(400, "max_tokens and max_completion_tokens differ", param="max_tokens")
-        longest = self.max_completion_tokens or self.max_tokens
-        notes = {"user": self.user, "safety_identifier": self.safety_identifier, "metadata": self.metadata}
-        return Wanted(
-            model=self.model,
-            turns=[message.turn for message in self.messages],
-            n=self.n or 1,
-            seed=self.seed,
-            stops=[self.stop] if isinstance(self.stop, str) else self.stop or [],
-            sampling={"temperature": self.temperature, "top_p": self.top_p, "max_tokens": longest},
-            notes={name: value for name, value in notes.items() if value is not None},
-        )
+        images: list[str] = []
+        turns = [message.turn(images, message.name) for message in self.messages]
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        form = self.response_format.form if self.response_format else None
+        return self.wants(turns, images, self.max_completion_tokens or self.max_tokens, form, n=self.n or 1, seed=self.seed, stops=stops)
 
 
 def completion(work: Work, model: str) -> dict[str, Any]:

@@ -48,7 +48,16 @@ def serve(
     _greet(app, host, port, keyed=bool(known))
     # The loop is asyncio's own: uvloop makes nothing faster here, and does not close while a client library keeps a connection open.
     settings: dict[str, Any] = {"loop": "asyncio", "log_level": "warning", "access_log": False}
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=_LONGEST_GOODBYE, **settings))
+
+    class Server(uvicorn.Server):
+        """Ends the viewer's streams first, which would hold it up."""
+
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            """Hear Ctrl-C, or that it is to end."""
+            app.state.desk.lookout.ended = True
+            super().handle_exit(sig, frame)
+
+    server = Server(uvicorn.Config(app, host=host, port=port, timeout_graceful_shutdown=_LONGEST_GOODBYE, **settings))
     server.run()  # `uvicorn.run` would hide Ctrl-C
     return 0
 

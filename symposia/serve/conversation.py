@@ -7,6 +7,8 @@ else a text that holds the instructions, the turns before it and then that messa
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from typing_extensions import get_type_hints
+
 from symposia.registry import Loaded
 from symposia.state.errors import BadInput
 from symposia.state.packing import sound
@@ -22,12 +24,14 @@ class Turn(NamedTuple):
     name: str | None = None
 
 
-def input_of(loaded: Loaded, turns: Sequence[Turn], task: str | None = None) -> dict[str, Any]:
-    """The input that a chat gives a method.
+def input_of(loaded: Loaded, turns: Sequence[Turn], task: str | None = None, images: Sequence[str] = ()) -> dict[str, Any]:
+    """The input that a chat gives a method; `images` are those that its texts mention by number.
 
     Raises:
-        BadInput: The chat does not end with the user, says nothing, or has instructions that the method cannot take.
+        BadInput: The chat does not end with the user, says nothing, or has instructions or images that the method cannot take.
     """
+    if images and "images" not in get_type_hints(loaded.method.input):
+        raise BadInput(f"{loaded.method.name} reads no images", remedy="`symposia methods NAME` says what a method takes")
     if not turns or turns[-1].role != "user":
         raise BadInput("the chat does not end with a message of the user", remedy="a method answers the user; it continues no answer")
     extra = {"task": task} if task else {}
@@ -37,7 +41,7 @@ def input_of(loaded: Loaded, turns: Sequence[Turn], task: str | None = None) -> 
         return {**loaded.module.from_messages([{"role": t.role, "content": sound(t.text)} for t in turns]), **extra}
     if not turns[-1].text.strip():
         raise BadInput("the last message is empty", remedy="ask something")
-    return {"question": sound(question_of(turns)), **extra}
+    return {"question": sound(question_of(turns)), **({"images": list(images)} if images else {}), **extra}
 
 
 def question_of(turns: Sequence[Turn]) -> str:

@@ -6,34 +6,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from symposia.serve.asked import (
-    REFUSED_OF_RESPONSES,
-    Content,
-    Longest,
-    Metadata,
-    ModelName,
-    Person,
-    Strict,
-    Temperature,
-    TopP,
-    Wanted,
-    text_of,
-    without_refused,
-)
-from symposia.serve.chat import StreamOptions, spent, told
+from symposia.serve.asked import REFUSED, REFUSED_OF_RESPONSES, AskedFor, Longest, Wanted
+from symposia.serve.chat import spent, told
 from symposia.serve.conversation import Turn
 from symposia.serve.errors import Refused
+from symposia.serve.parts import JsonObject, Plain, Said, Schema, Strict, without_refused
 from symposia.serve.work import Work
 
 Event = dict[str, Any]
 
 
-class InputMessage(Strict):
+class InputMessage(Said):
     """A message of the chat; `id` and `status` stand in answers that clients send back."""
 
     type: Literal["message"] = "message"
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
     id: str | None = None
     status: str | None = None
 
@@ -43,26 +29,32 @@ class InputMessage(Strict):
         """Drop what clients add to an answer that they send back, where it says nothing."""
         return without_refused(given, {"phase": ((None,), "no method thinks in phases of the client")})
 
-    @property
-    def turn(self) -> Turn:
-        """As methods take it."""
-        return Turn("system" if self.role == "developer" else self.role, text_of(self.content))
+
+class JsonSchema(Schema):
+    """A JSON object of a schema, its fields not nested here."""
+
+    type: Literal["json_schema"]
 
 
-class ResponseRequest(Strict):
+class TextOptions(Strict):
+    """Of the answer's text."""
+
+    format: Annotated[Plain | JsonObject | JsonSchema | None, Field(discriminator="type", description="of the answer")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _honourable(cls, given: Any) -> Any:
+        """Refuse what no method can honour."""
+        return without_refused(given, {"verbosity": REFUSED["verbosity"]})
+
+
+class ResponseRequest(AskedFor):
     """A text or chat to be answered by a method."""
 
-    model: ModelName
     input: Annotated[str, Field(min_length=1)] | Annotated[list[InputMessage], Field(min_length=1)]
     instructions: str | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    temperature: Temperature = None
-    top_p: TopP = None
     max_output_tokens: Longest = None
-    user: Person = None
-    safety_identifier: Person = None
-    metadata: Metadata = None
+    text: TextOptions | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -76,17 +68,11 @@ class ResponseRequest(Strict):
 
     def wanted(self) -> Wanted:
         """As the runs need it."""
-        if self.stream_options is not None and not self.stream:
-            raise Refused(400, "stream_options belong to a stream", param="stream_options")
-        turns = [Turn("user", self.input)] if isinstance(self.input, str) else [message.turn for message in self.input]
+        images: list[str] = []
+        turns = [Turn("user", self.input)] if isinstance(self.input, str) else [message.turn(images) for message in self.input]
         rules = [Turn("system", self.instructions)] if self.instructions else []
-        notes = {"user": self.user, "safety_identifier": self.safety_identifier, "metadata": self.metadata}
-        return Wanted(
-            model=self.model,
-            turns=rules + turns,
-            sampling={"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_output_tokens},
-            notes={name: value for name, value in notes.items() if value is not None},
-        )
+        form = self.text.format.form if self.text and self.text.format else None
+        return self.wants(rules + turns, images, self.max_output_tokens, form)
 
 
 def response(work: Work, body: ResponseRequest, status: str = "completed", error: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -101,9 +87,15 @@ def response(work: Work, body: ResponseRequest, status: str = "completed", error
         **{"completed_at": int(time.time()) if done else None, "instructions": body.instructions, "metadata": body.metadata or {}},
         **{"output": [_reasoning(work), _message(work)] if done else [], "usage": _usage(work) if done else None},
         **{"parallel_tool_calls": False, "tool_choice": "none", "tools": [], "temperature": body.temperature, "top_p": body.top_p},
-        **{"max_output_tokens": body.max_output_tokens, "previous_response_id": None, "text": {"format": {"type": "text"}}},
+        **{"max_output_tokens": body.max_output_tokens, "previous_response_id": None, "text": {"format": _format(body)}},
         **{"reasoning": {"effort": None, "summary": None}, "truncation": "disabled", "user": body.user, "symposia": told(work)},
     }
+
+
+def _format(body: ResponseRequest) -> dict[str, Any]:
+    """The form of the answer, as it was asked for."""
+    chosen = body.text.format if body.text else None
+    return chosen.model_dump(by_alias=True, exclude_none=True) if chosen else {"type": "text"}
 
 
 async def events(work: Work, body: ResponseRequest) -> AsyncIterator[Event]:

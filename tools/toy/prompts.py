@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from symposia.tools.toy.reading import read
+
 Role = Literal["solver", "reviewer", "refiner", "outcome judge", "step judge", "critic"]
 
 _REAL: Final = re.compile(r"now the real one\.?", re.IGNORECASE)
@@ -14,6 +16,10 @@ _HEADER: Final = re.compile(
 )
 _INLINE: Final = re.compile(rf"(?<=\s)(Problem|Question):|(?i:{_HEADER.pattern})", re.MULTILINE)
 _ASKED: Final = re.compile(r"problem|question")
+_TURN: Final = re.compile(r"^(?:User|Human|Assistant)(?: \([^()\n]{1,100}\))?:", re.MULTILINE)
+_USER: Final = re.compile(r"User|Human")
+_LAST: Final = re.compile(r"The latest message, which is to be answered:\s*\Z")
+_CHAT: Final = re.compile(r"^(?:The latest message, which is to be answered|Instructions for the answer):", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,17 @@ def read_prompt(messages: Sequence[Mapping[str, str]]) -> Prompt:
     part = text[real[-1].end() :] if real else text
     parts = _sections(part)
     problem = next((body for name, body in parts if _ASKED.search(name) and body), "")
-    return Prompt(role, problem or part.strip(), _last(parts, "solution|steps to check|draft"), _last(parts, "feedback"), part)
+    return Prompt(role, latest(problem or part.strip()), _last(parts, "solution|steps to check|draft"), _last(parts, "feedback"), part)
+
+
+def latest(problem: str) -> str:
+    """What the user of a chat asks last, with what he said before where it goes on from that; any other problem as it is."""
+    turns = list(_TURN.finditer(problem))
+    if not turns or not _USER.match(turns[-1][0]) or (len(turns) == 1 and not _CHAT.search(problem)):
+        return problem
+    ends = [*(turn.start() for turn in turns[1:]), len(problem)]
+    said = [_LAST.sub("", problem[turn.end() : end]).strip() for turn, end in zip(turns, ends, strict=True) if _USER.match(turn[0])]
+    return said[-1] if read(said[-1]) else "\n".join(said)
 
 
 def _role(text: str) -> Role:
