@@ -20,16 +20,20 @@ A planner rewrites a plan (`successor=unconstrained`), or adds one step (`monoto
 index that `symposia prepare mutagrep FOLDER` makes; a scorer says which plan is taken next. A small repository may come with the question
 instead, as `files`: it is indexed within the run, by names and docstrings, without a call. `node_budget` counts the plans made, the empty
 one included, and `max_depth` is a level whose plans are not expanded. `strategy=linear` is the paper's ReAct baseline, one chain of single
-steps; `node_budget=1` asks the coder without any plan.
+steps, `node_budget=1` asks the coder without any plan, and with `show_code` besides it is the paper's baseline of the whole repository.
+`one_step` looks symbols up as the authors' one-step retrieval tool does, by keywords of a model that then picks one.
 
 When all replies can be read, a search makes node_budget - 1 plans from as many samples, in ceil((node_budget - 1) / branching) rounds, and
 `code_samples` programs: 84 calls by default; a likert judge scores each plan once. The formula is the most there can be: it counts the
-judge, and for every plan `mutate_requests` rounds of which but one sample could be read.
+judge, for every plan `mutate_requests` rounds of which but one sample could be read, and with `one_step` two calls for each of 60 steps.
+
+`symposia report mutagrep OUT.jsonl` measures programs by the symbols that a good one calls (`unique_apis`) and, where rows have a known
+program as their answer, by ChrF; `mutagrep_judge` lets a judge compare the programs of two settings with the known one.
 
 Choices of ours where paper and code are silent or the code is at fault: of equal scores the earlier plan goes first; only as many samples
 are asked for as plans fit the budget (the authors ask for all and cut: `ask_all`); a sentence is grounded once in a search; an unreadable
-judgement is 0; monotonic steps are judged satisfiable by whether retrieval found a symbol, not by a model. The authors' test that ends a
-search early is `goal_score`, off in all their runs.
+judgement is 0; without `one_step`, monotonic steps are judged satisfiable by whether retrieval found a symbol; the empty plan is never the
+best while there is another. The authors' test that ends a search early is `test_goal`, off in all their runs; `goal_score` is ours.
 """
 
 from collections.abc import Mapping
@@ -47,22 +51,24 @@ from symposia.nodes.intents import DESCRIBE
 from symposia.nodes.plan_coder import CODE, chosen, plan_to_code
 from symposia.nodes.plan_intake import Request, check_input, index, intake
 from symposia.nodes.plan_mutator import MUTATE, Expansion, Proposal, mutate
-from symposia.nodes.plan_scorer import JUDGE_PLAN, NOTHING, score
+from symposia.nodes.plan_scorer import EXAMINE, JUDGE_PLAN, NOTHING, is_complete, score
+from symposia.nodes.symbol_finder import FIND, find_symbols
 from symposia.state.base import Method, Sampling
 from symposia.state.channels import grow, settled
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, plan, shown_as
 from symposia.tools import plans
 from symposia.tools.plan_reports import export, report
 from symposia.tools.plan_views import Card, card, plan_page
 from symposia.tools.plan_views import plan_dot as picture
-from symposia.tools.plans import PlanNode, Score, Step, Strategy
-from symposia.tools.retrieval import ground as ground_intents
+from symposia.tools.plans import PlanNode, Score, Strategy
 from symposia.tools.retrieval import index_of
 from symposia.tools.retrieval import starting_symbols as nearest_symbols
 
 __all__ = [
     "METHOD",
     "NEEDS_REFERENCES",
+    "SHOW",
     "Params",
     "State",
     "build",
@@ -81,16 +87,33 @@ METHOD = Method(
     arxiv="2502.15872",
     year=2025,
     family="code that is run",
-    roles=("planner", "judge", "coder", "describer", "embedder"),
-    calls="mutate_requests * branching * (node_budget - 1) + node_budget - 1 + code_samples",
+    roles=("planner", "retriever", "judge", "examiner", "coder", "describer", "embedder"),
+    calls="(mutate_requests * branching + 1 + 120 * one_step) * (node_budget - 1) + test_goal * max(0, node_budget - 2) + code_samples",
     input=Request,
     items="repositories",
 )
 
+_SEARCHED = {"values": "scores", "value": "search", "visited": "visited", "waiting": "frontier", "ended": "search_state"}
+SHOW = Show(
+    {
+        "nodes": plan(chosen="best", **_SEARCHED),
+        "current": plan(nodes="nodes", chosen="current", **_SEARCHED),
+        "best": plan(nodes="nodes", chosen="best", **_SEARCHED),
+        "expansions": shown_as("table"),
+    },
+    {
+        "select": "plan {current} is next",
+        "mutate": "{expansions[-1][read]} of {expansions[-1][asked]} plans could be read",
+        "select_best": "plan {best}: {search_state}",
+    },
+    ("intake", "index", "guard", "goal_test", "push"),
+)
+"""How the viewer shows its state."""
+
 NEEDS_REFERENCES = False
 """`report` and `export` go by the input's `unique_apis`, so rows need no field `answer`."""
 
-_JUDGE = Sampling(temperature=0)
+_GREEDY = Sampling(temperature=0)
 
 
 class Params(IndexParams):
@@ -108,23 +131,32 @@ class Params(IndexParams):
     retriever: Literal["embedding", "bm25"] = Field(
         "embedding", description="what finds a step's symbols: meaning, or letters of full paths, as the authors' other retriever"
     )
+    one_step: bool = Field(
+        False, description="have a model search by keywords and pick one symbol for a step, the authors' one-step tool, in place of these"
+    )
     n_starting: int = Field(100, ge=0, description="symbols near the request that the planner is shown; 100 in the authors' code")
     mutate_requests: int = Field(
         3, ge=1, description="requests of an expansion, further ones for unreadable plans; 3, monotonic 1, in their code"
     )
     ask_all: bool = Field(False, description="ask for `branching` plans where fewer fit the budget, and cut, as the authors' code does")
     goal_score: float | None = Field(None, description="search score that ends the search; None: only the budget does, as published")
+    test_goal: bool = Field(False, description="ask a model of each plan taken whether it is complete, and end there; never in the paper")
     code_samples: int = Field(5, ge=0, description="programs written by the best plan; 5 in the paper; 0 answers with the plan itself")
     keep_to_plan: bool = Field(False, description="tell the coder to keep to the plan")
     signatures_only: bool = Field(False, description="show the coder signatures in place of code")
     show_files: bool = Field(False, description="show the coder the repository's files")
     show_symbols: bool = Field(False, description="show the coder the names of all symbols")
+    show_code: bool = Field(False, description="show the coder the code of all symbols; the paper's baseline has the whole repository")
     prompts: dict[str, str] = Field(
-        {"planner": MUTATE, "judge": JUDGE_PLAN, "coder": CODE, "describer": DESCRIBE}, description="templates by role"
+        {"planner": MUTATE, "retriever": FIND, "judge": JUDGE_PLAN, "examiner": EXAMINE, "coder": CODE, "describer": DESCRIBE},
+        description="templates by role",
     )
     sampling: dict[str, Sampling] = Field(
-        {"planner": Sampling(), "judge": _JUDGE, "coder": Sampling(temperature=0.7), "describer": Sampling()},
-        description="sampling by role; as in the authors' code, the judge greedy (ours)",
+        {
+            **{"planner": Sampling(), "retriever": _GREEDY, "judge": _GREEDY, "examiner": _GREEDY},
+            **{"coder": Sampling(temperature=0.7), "describer": Sampling()},
+        },
+        description="sampling by role; as in the authors' code, judge, examiner and retriever greedy (ours)",
     )
 
     @model_validator(mode="before")
@@ -197,10 +229,16 @@ def select(state: State) -> dict[str, Any]:
     return {"current": taken, "visited": [taken], "frontier": [plan for plan in state["frontier"] if plan != taken]}
 
 
-def goal_test(state: State) -> dict[str, Any]:
-    """See whether the plan has the score that ends the search."""
-    goal = state["params"]["goal_score"]
-    reached = goal is not None and state["scores"][state["current"]]["search"] >= goal
+async def goal_test(state: State) -> dict[str, Any]:
+    """See whether the plan has the score that ends the search, or an examiner calls it complete.
+
+    Raises:
+        SymposiaError: The examiner could not be reached.
+    """
+    params, plan = state["params"], state["current"]
+    reached = params["goal_score"] is not None and state["scores"][plan]["search"] >= params["goal_score"]
+    if params["test_goal"] and not reached:
+        reached = await is_complete(params, state["question"], state["nodes"][plan]["steps"], index_of(state).symbols)
     return {"search_state": "GOAL_FOUND"} if reached else {}
 
 
@@ -213,16 +251,19 @@ def after_goal_test(state: State) -> Literal["mutate", "guard", "select_best"]:
 
 
 async def ground(state: State) -> dict[str, Any]:
-    """Make a plan of each proposal, its steps with their symbols; a sentence that was looked up before is not again."""
+    """Make a plan of each proposal, its steps with their symbols; a sentence that was looked up before is not again.
+
+    Raises:
+        SymposiaError: Fewer of the retriever's replies than `quorum` came back.
+    """
     held, parent, nodes = index_of(state), state["nodes"][state["current"]], state["nodes"]
-    known = {step["intent"]: step["symbols"] for node in nodes.values() for step in node["steps"]}
+    known = {step["intent"]: step for node in nodes.values() for step in node["steps"]}
     asked = [text for proposal in state["proposals"] for text in proposal["intents"]]
     fresh = [text for text in dict.fromkeys(asked) if text not in known]
-    found = await ground_intents(held, fresh, state["params"]["k_symbols"], method=state["params"]["retriever"])
-    known |= dict(zip(fresh, found, strict=True))
+    known |= {step["intent"]: step for step in await find_symbols(state["params"], held, fresh)}
     made = {}
     for seq, proposal in enumerate(state["proposals"], len(nodes)):
-        steps = parent["steps"][: proposal["kept"]] + [Step(intent=text, symbols=known[text]) for text in proposal["intents"]]
+        steps = parent["steps"][: proposal["kept"]] + [known[text] for text in proposal["intents"]]
         made[plans.plan_id(seq)] = plans.grown(parent, seq, steps, proposal["reasoning"])
     paths = {path for node in made.values() for path in plans.distinct(node["steps"])} - state["symbols"].keys()
     return {"nodes": made, "children": list(made), "symbols": {path: card(held.symbols[path]) for path in sorted(paths)}}

@@ -93,10 +93,23 @@ async def plan_to_code(state: Coded) -> dict[str, Any]:
 
 
 def _context(params: Mapping[str, Any], index: Index) -> list[str]:
-    """What else a coder may be shown: the library's files, and the names of all its symbols."""
+    """What else a coder may be shown: the library's files, the names of all its symbols, and all their code."""
     files = ["The library's files:\n<files>\n", fenced("\n".join(index.tree)), "\n</files>\n\n"] if params["show_files"] else []
     names = ["All of its symbols:\n<symbols>\n", fenced("\n".join(index.symbols)), "\n</symbols>\n\n"] if params["show_symbols"] else []
-    return files + names
+    whole = ["The library's code:\n<library>\n", fenced("".join(_sources(index))), "</library>\n\n"] if params["show_code"] else []
+    return files + names + whole
+
+
+def _sources(index: Index) -> list[str]:
+    """The code of all symbols, file by file, what stands inside another symbol within that one's."""
+    parts, file = [], ""
+    for path, symbol in index.symbols.items():
+        if path.rpartition(".")[0] in index.symbols:
+            continue
+        parts.append(f"# {symbol['filepath']}\n\n" if symbol["filepath"] != file else "")
+        file = symbol["filepath"]
+        parts.append(f"{symbol['code']}\n\n")
+    return parts
 
 
 def _plan(steps: Sequence[Step], index: Index, signatures: bool) -> list[str]:

@@ -41,8 +41,8 @@ described, so that the right one is found; split a step that needs several symbo
 FIRST = "There is no plan yet. Propose a first one; it may be incomplete."
 
 EXTEND = """\
-You plan, step by step, how the request below can be met with code that uses a library. For each step of the plan the library's symbol
-nearest to it was looked up; you are told whether there was one, and what it does. The steps so far stay as they are: add the next one.
+You plan, step by step, how the request below can be met with code that uses a library. For each step of the plan a symbol of the library
+was looked up; you are told whether the library can do the step, and why. The steps so far stay as they are: add the next one.
 
 Two examples.
 
@@ -86,7 +86,8 @@ MOST_STEPS = 60
 """Steps of a plan that are still read; a longer one is no plan but a loop."""
 _LONGEST = 100_000  # characters of a reply that are read
 _LONGEST_INTENT = 600  # characters of a step
-_TAG = re.compile(r"<(?=[ \t]{0,4}/?[ \t]{0,4}(?:request|symbols|files|plan|step|number|description|thought|scores|code)\b)", re.IGNORECASE)
+_NAMES = "request|symbols|files|library|plan|step|number|description|thought|scores|code|reference|candidate"
+_TAG = re.compile(rf"<(?=[ \t]{{0,4}}/?[ \t]{{0,4}}(?:{_NAMES})\b)", re.IGNORECASE)
 
 
 class Proposal(TypedDict):
@@ -249,11 +250,11 @@ def with_signatures(step: Step, symbols: Mapping[str, Symbol]) -> list[str]:
 
 
 def judged_step(step: Step, symbols: Mapping[str, Symbol]) -> list[str]:
-    """The nearest symbol of a step, whether there is one, and what it does."""
-    if not step["symbols"]:
-        return ["satisfiable: no", "why: nothing in the library was found for this step"]
-    top = symbols[step["symbols"][0]["full_path"]]
-    return [f"symbol: {top['full_path']}", "satisfiable: yes", f"why: {' '.join(_signature(top))}"]
+    """The nearest symbol of a step, whether it can be done, and why: as the model said that picked the symbol, else by what was found."""
+    top = symbols[step["symbols"][0]["full_path"]] if step["symbols"] else None
+    found = " ".join(_signature(top)) if top else "nothing in the library was found for this step"
+    done, why = step.get("satisfiable", top is not None), step.get("why") or found
+    return [*([f"symbol: {top['full_path']}"] if top else []), f"satisfiable: {'yes' if done else 'no'}", f"why: {why}"]
 
 
 def _signature(symbol: Symbol) -> list[str]:

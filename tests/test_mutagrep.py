@@ -91,10 +91,10 @@ def waiting_at_each_visit(out):
 # Budget, order, levels
 
 
-@pytest.mark.parametrize(("budget", "expansions"), [(20, 7), (80, 27), (2, 1)])
+@pytest.mark.parametrize(("budget", "expansions"), [(20, 7), (80, 27), (160, 53), (2, 1)])
 async def test_inv02_the_budget_counts_plans_made(script, budget, expansions):
     planner = Planner(script)
-    out = await run(node_budget=budget)
+    out = await run(node_budget=budget, max_depth=80)
     assert (len(out["nodes"]), len(out["visited"]), out["search_state"]) == (budget, expansions, "BUDGET_EXCEEDED")
     assert len(out["frontier"]) == budget - expansions
     made = [sum(n["parent"] == plan for n in out["nodes"].values()) for plan in out["visited"]]
@@ -251,11 +251,13 @@ def test_inv11_diversity_counts_different_symbols():
 
 
 def test_inv11_a_judges_plan_score_comes_before_the_steps():
-    nodes = {f"n{i}": plans.PlanNode(id=f"n{i}", parent=None, level=0, seq=i, steps=[], reasoning="") for i in range(3)}
-    scores = {"n0": plans.judged_score(5, [7, 7]), "n1": plans.judged_score(6, [2, 2]), "n2": plans.judged_score(6, [2, 2])}
-    assert scores["n0"]["search"] > scores["n1"]["search"] == 4.0
-    assert plans.best(nodes, scores, judged=True) == "n1"
-    assert plans.best(nodes, scores, judged=False) == "n0"
+    nodes = {f"n{i}": plans.PlanNode(id=f"n{i}", parent=None, level=0, seq=i, steps=[], reasoning="") for i in range(4)}
+    numbers = {"n0": (7, [7]), "n1": (5, [7, 7]), "n2": (6, [2, 2]), "n3": (6, [2, 2])}
+    scores = {plan: plans.judged_score(*given) for plan, given in numbers.items()}
+    assert scores["n1"]["search"] > scores["n2"]["search"] == 4.0
+    assert plans.best(nodes, scores, judged=True) == "n2"
+    assert plans.best(nodes, scores, judged=False) == "n1"
+    assert plans.best({"n0": nodes["n0"]}, scores, judged=True) == "n0"
 
 
 async def test_inv12_the_judge_leads_the_search_and_an_unreadable_judgement_is_nothing(script):
@@ -584,7 +586,7 @@ async def test_report_export_and_picture(script, tmp_path):
     assert (measured["runs"], measured["without_known_symbols"], measured["plans"], measured["expanded"]) == (2, 1, 4, 1)
     assert (measured["overlap_best"], measured["overlap_mean"]) == (1.0, 0.5)
     assert (measured["plan_recall"], measured["plan_precision"], measured["plans_to_best"]) == (0.5, 1.0, 2)
-    assert report([]) == {"runs": 0, "without_known_symbols": 0}
+    assert report([]) == {"runs": 0, "without_known_symbols": 0, "without_known_program": 0}
     assert export([(out, [])], tmp_path / "new") == {"plan.md": 1, "plans.jsonl": 1}
     assert "brook.report.draw_chart" in (tmp_path / "new" / "plan.md").read_text()
     assert json.loads((tmp_path / "new" / "plans.jsonl").read_text())["codes"] == ["read_log(1)\nx.draw_chart()\n", None]

@@ -20,7 +20,10 @@ from symposia.state.store import Store
 
 KEPT = Path(__file__).parent / "snapshots"
 UPDATE = os.environ.get("SYMPOSIA_UPDATE_SNAPSHOTS") == "1"
-SMALL = {"k": 4, "n_tests": 2, "suite_retries": 0, "max_rounds": 1, "node_budget": 3, "branching": 2, "scorer": "likert", "code_samples": 1}
+SMALL = {
+    **{"k": 4, "n_tests": 2, "suite_retries": 0, "max_rounds": 1, "node_budget": 4, "branching": 2, "scorer": "likert", "code_samples": 1},
+    **{"one_step": True, "test_goal": True},
+}
 PREPARING = {"describer", "embedder"}
 """Roles of what is prepared, which a run may never ask."""
 COMMAND = "SYMPOSIA_UPDATE_SNAPSHOTS=1 pytest tests/test_snapshots.py"
@@ -37,6 +40,12 @@ def reply(node: str, messages: list[dict[str, Any]]) -> str:
         told = "Read a log file.", "Fill the gaps."
         steps = "".join(f"<step><number>{n}</number><description>{text}</description></step>" for n, text in enumerate(told))
         return f"<thought>So says {place}.</thought><plan>{steps}</plan>"
+    if '{"keywords": [' in prompt:
+        return '{"keywords": ["read_log", "fill"]}'
+    if '"satisfiable": true, "symbol": 1}' in prompt:
+        return json.dumps({"justification": f"So says {place}.", "satisfiable": True, "symbol": 1})
+    if '"nothing_missing": true}' in prompt:
+        return json.dumps({"reasoning": "No.", "steps_satisfiable": True, "request_met": True, "nothing_missing": False})
     if "a line ```python" in prompt:
         return f"```python\nprint('{place}')\n```"
     if "subtle bug" in prompt:

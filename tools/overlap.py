@@ -2,10 +2,11 @@
 
 MutaGReP (arXiv 2502.15872, section 4, on LongCodeArena's library-based generation, arXiv 2406.11612): the overlap is the share of a
 reference's `unique_apis` that generated code calls, plainly or on an object; the recall of a plan is the share that occurs in some full
-path it found, its precision the share of its symbols in which one occurs. The benchmark also reports ChrF, which compares letters and says
-nothing of a library's use; who wants it takes sacrebleu's.
+path it found, its precision the share of its symbols in which one occurs. ChrF, which compares letters and says nothing of a library's
+use, is sacrebleu's, as in the benchmark's own code.
 
-Ours: without reference names all of these are 0 (the authors' code divides by zero).
+Ours: without reference names the shares are 0 (the authors' code divides by zero), and Python is read by its own parser, so that a program
+with an error of syntax calls nothing (the authors' reads what it can).
 """
 
 import ast
@@ -13,6 +14,8 @@ import warnings
 from collections.abc import Collection, Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
+
+from symposia.state.errors import SymposiaError
 
 
 class Overlaps(NamedTuple):
@@ -55,6 +58,20 @@ def overlaps(codes: Sequence[str], unique_apis: Collection[str], language: str =
     """The best and the mean overlap of samples; 0 without samples."""
     shares = [overlap(code, unique_apis, language) for code in codes]
     return Overlaps(max(shares), fmean(shares)) if shares else Overlaps(0.0, 0.0)
+
+
+def chrf(codes: Sequence[str], references: Sequence[str]) -> list[float]:
+    """The ChrF of each code, by its best reference: 1 for the same letters, spaces apart, and 0 for none in common.
+
+    Raises:
+        SymposiaError: sacrebleu is not installed.
+    """
+    try:
+        from sacrebleu.metrics.chrf import CHRF
+    except ImportError:
+        raise SymposiaError("sacrebleu is not installed, which measures ChrF", remedy="pip install 'symposia[eval]'") from None
+    metric = CHRF()
+    return [metric.sentence_score(code, references).score / 100 for code in codes]
 
 
 def plan_recall(full_paths: Iterable[str], unique_apis: Collection[str]) -> float:

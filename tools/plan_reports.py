@@ -7,19 +7,34 @@ from statistics import fmean
 from typing import Any
 
 from symposia.tools import plans
-from symposia.tools.overlap import overlaps, plan_precision, plan_recall
+from symposia.tools.overlap import chrf, overlaps, plan_precision, plan_recall
 from symposia.tools.plan_views import plan_page
 
 
 def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
-    """What a batch is worth by `unique_apis`: means over the runs that know some; other runs are counted.
+    """What a batch is worth by `unique_apis`, and by known programs: means over the runs that know some; other runs are counted.
 
     `overlap_best` and `overlap_mean` are the part of the known symbols that a run's best program, and its programs on average, call;
     `plan_recall` and `plan_precision` lay the plan's symbols beside them; `plans_to_best` counts plans made until the best recall.
+    `chrf_best` and `chrf_mean` compare programs letter by letter with the row's known answer. All shares are from 0 to 1.
+
+    Raises:
+        SymposiaError: A run has a known program and sacrebleu is not installed.
     """
     rows = [_measured(state) for state, _ in finished if state["unique_apis"]]
-    means = {key: round(fmean(row[key] for row in rows), 4) for key in rows[0]} if rows else {}
-    return {"runs": len(finished), "without_known_symbols": len(finished) - len(rows), **means}
+    likenesses = [_likeness(state["codes"], known) for state, known in finished if known]
+    counts = {"without_known_symbols": len(finished) - len(rows), "without_known_program": len(finished) - len(likenesses)}
+    return {"runs": len(finished), **counts, **_means(rows), **_means(likenesses)}
+
+
+def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {key: round(fmean(row[key] for row in rows), 4) for key in rows[0]} if rows else {}
+
+
+def _likeness(codes: Sequence[str | None], known: Sequence[str]) -> dict[str, float]:
+    """The ChrF of the best of a run's programs and their mean; 0 without any."""
+    found = chrf([code or "" for code in codes], known) or [0.0]
+    return {"chrf_best": max(found), "chrf_mean": fmean(found)}
 
 
 def _measured(state: Mapping[str, Any]) -> dict[str, float]:
@@ -40,7 +55,10 @@ def _measured(state: Mapping[str, Any]) -> dict[str, float]:
 
 
 def export(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]], folder: Path) -> dict[str, int]:
-    """Write the plans of runs: `plan.md` for people, and `plans.jsonl` with request, steps, symbols and programs, a line per run."""
+    """Write the plans of runs: `plan.md` for people, and `plans.jsonl` with request, steps, symbols and programs, a line per run.
+
+    There `chosen` is the program that the run answered with, and `program` the known one, None without any.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     pages = [plan_page(state, f"Plan {number}") for number, (state, _) in enumerate(finished, 1)]
     (folder / "plan.md").write_text("\n".join(pages), encoding="utf-8", newline="\n")
@@ -51,8 +69,10 @@ def export(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]], folder: 
             "score": state["scores"][state["best"]]["search"],
             "stop_reason": state["search_state"],
             "codes": state["codes"],
+            "chosen": state["answer"] if state["codes"] else None,
+            "program": known[0] if known else None,
         }
-        for state, _ in finished
+        for state, known in finished
     ]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (folder / "plans.jsonl").write_text(lines, encoding="utf-8", newline="\n")

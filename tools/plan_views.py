@@ -54,15 +54,16 @@ def plan_page(state: Mapping[str, Any], title: str = "Plan") -> str:
 
 
 def _found(step: Step, cards: Mapping[str, Card]) -> list[str]:
-    """A line per symbol of a step: where it stands, how near it is, and the first line of its signature."""
+    """A line per symbol of a step: where it stands, how near it is, and the first line of its signature; and what was said of the step."""
+    said = [f"   - {'can' if step.get('satisfiable') else 'cannot'} be done: {_line(step['why'])}"] if step.get("why") else []
     if not step["symbols"]:
-        return ["   - nothing in the repository was found for this step"]
+        return ["   - nothing in the repository was found for this step", *said]
     lines = []
     for hit in step["symbols"]:
         known = cards[hit["full_path"]]
         lines.append(f"   - `{hit['full_path']}` ({hit['score']:.2f}, {known['filepath']}:{known['lineno']})")
         lines.append(f"     `{known['signature'].splitlines()[0].replace('`', '')}`" if known["signature"] else "")
-    return [line for line in lines if line]
+    return [*(line for line in lines if line), *said]
 
 
 def _line(text: str) -> str:

@@ -7,7 +7,7 @@ MutaGReP (arXiv 2502.15872, the authors' code).
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from langgraph.channels import DeltaChannel
 from typing_extensions import TypedDict
@@ -28,6 +28,10 @@ class Step(TypedDict):
 
     intent: str
     symbols: list[Hit]
+    satisfiable: NotRequired[bool]
+    """Whether the library can do it, where a model picked the symbol."""
+    why: NotRequired[str]
+    """What that model said of it."""
 
 
 class PlanNode(TypedDict):
@@ -120,14 +124,14 @@ def diversity(steps: Sequence[Step]) -> float:
 
 
 def best(nodes: Mapping[str, PlanNode], scores: Mapping[str, Score], judged: bool) -> str:
-    """The best of all plans, looked at or not, the earliest made among equals.
+    """The best of all plans, looked at or not, the earliest made among equals; the empty one only when there is no other.
 
     Args:
         nodes: All plans.
         scores: Their scores.
         judged: Whether a judge scored them: then the judge's score of the plan counts, next the mean of its steps', not the search's.
     """
-    order = sorted(nodes.values(), key=lambda node: node["seq"])
+    order = sorted((node for node in nodes.values() if node["id"] != ROOT or len(nodes) == 1), key=lambda node: node["seq"])
 
     def worth(node: PlanNode) -> tuple[float, float]:
         score = scores[node["id"]]

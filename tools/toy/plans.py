@@ -1,11 +1,13 @@
-"""The roles of a plan search: a planner that edits plans, a judge of them, and a coder that calls what a plan found.
+"""The roles of a plan search: planner, retriever, judges of plans and of programs, and a coder that calls what a plan found.
 
 The planner cuts the request into its clauses and words a step for each, often a poor one at first. Later it adds what is missing, rewords a
 step by the name of a symbol it was shown, takes one out or moves one. With chance `error` its XML is broken; the coder leaves a symbol
 out, or takes the second nearest, at the same rate. The judge sees how many words a step shares with its symbols, and is right with chance
-`check`.
+`check`. So are the retriever, who searches for a step's words and picks the symbol that shares most of them, the examiner, who looks for
+clauses that no step does, and the judge of programs, who counts the known program's calls in both.
 """
 
+import json
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -21,8 +23,10 @@ _CLAUSE: Final = re.compile(r"[.;:\n]\s|,(?: and| then)?\s|\s(?:and|then)\s")
 _STEP: Final = re.compile(r"^(\d{1,3})\. (.*)$", re.MULTILINE)
 _PATH: Final = re.compile(r"^- ([\w.]{1,300})(?: \(|: |$)", re.MULTILINE)
 _SEAM: Final = re.compile(r"(?<=[a-z\d])(?=[A-Z])|[_.]+")
+_CALL: Final = re.compile(r"(\w+)\(")
 _LEAST: Final = 2
 """Words of a clause that make it worth a step."""
+_MOST_KEYWORDS: Final = 5
 
 
 class Plan(NamedTuple):
@@ -35,8 +39,16 @@ class Plan(NamedTuple):
 def play(messages: Sequence[Mapping[str, str]], skill: Skill, rng: random.Random) -> str | None:
     """The reply to a prompt of these roles; None to any other."""
     text = messages[0]["content"] if messages else ""
+    if '{"keywords": [' in text and "<step>" in text:
+        return json.dumps({"keywords": sorted(_words(_between(text, "step")), key=lambda word: (-len(word), word))[:_MOST_KEYWORDS]})
+    if '"satisfiable": true, "symbol": 1}' in text:
+        return pick(text, skill, rng)
     if "<request>" not in text:
         return None
+    if "<reference>" in text:
+        return compare(text, skill, rng)
+    if '"nothing_missing": true}' in text:
+        return examine(text, skill, rng)
     if "<scores><plan>" in text:
         return judge(text, skill, rng)
     if "<thought>" in text:
@@ -102,6 +114,39 @@ def judge(text: str, skill: Skill, rng: random.Random) -> str:
     done = sum(any(_shared(clause, step) >= _LEAST for step in plan.steps) for clause in clauses)
     whole = _seen(_scale(done, len(clauses)), skill, rng)
     return f"<scores><plan>{whole}</plan>{''.join(f'<step>{n}</step>' for n in steps)}</scores>"
+
+
+def pick(text: str, skill: Skill, rng: random.Random) -> str:
+    """The symbol that shares most words with the step, or none where none shares any; another one where the retriever's look goes wrong."""
+    step, found = _between(text, "step"), re.findall(r"^\d+\. ([\w.]{1,300}):$", _between(text, "symbols"), re.MULTILINE)
+    shared = [_shared(step, _words_of(path)) for path in found]
+    best = max(range(len(found)), key=lambda i: shared[i], default=None)
+    if best is not None and rng.random() >= skill.check:
+        best = rng.randrange(len(found))
+    if best is None or not shared[best]:
+        return json.dumps({"justification": "No symbol is named for this.", "satisfiable": False, "symbol": 0})
+    return json.dumps({"justification": f"{found[best]} is named for it.", "satisfiable": True, "symbol": best + 1})
+
+
+def examine(text: str, skill: Skill, rng: random.Random) -> str:
+    """Whether every clause is done by a step, and every step has a symbol that shares a word with it."""
+    clauses, plan = clauses_of(text), read_plan(text)
+    able = all(any(_shared(step, _words_of(path)) for path in paths) for step, paths in zip(*plan, strict=True))
+    missing = [clause for clause in clauses if not any(_shared(clause, step) >= _LEAST for step in plan.steps)]
+    met = not missing if rng.random() < skill.check else bool(missing)
+    said = {"reasoning": f"{len(missing)} clauses are not done.", "steps_satisfiable": able, "request_met": met, "nothing_missing": met}
+    return json.dumps(said)
+
+
+def compare(text: str, skill: Skill, rng: random.Random) -> str:
+    """The program that calls more of what the known one calls; either where both call as much, or the judge's look goes wrong."""
+    known, *shown = (
+        set(_CALL.findall(part))
+        for part in (_between(text, "reference"), *(_between(text, f'candidate number="{n}"', "candidate") for n in (1, 2)))
+    )
+    first, second = (len(known & called) / max(1, len(known)) for called in shown)
+    nearer = rng.choice((1, 2)) if first == second or rng.random() >= skill.check else 1 if first > second else 2
+    return json.dumps({"reasoning": f"They call {first:.0%} and {second:.0%} of what the reference calls.", "answer": nearer})
 
 
 def _scale(found: int, most: int) -> int:
@@ -180,8 +225,8 @@ def _words(text: str) -> set[str]:
     return {word.rstrip("s") for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _PLAIN}
 
 
-def _between(text: str, tag: str) -> str:
-    """What stands in the last pair of tags, which is the real one where examples come first."""
-    found = re.findall(rf"<{tag}>\n(.*?)\n?</{tag}>", text, re.DOTALL)
+def _between(text: str, tag: str, closed: str = "") -> str:
+    """What stands in the last pair of tags, which is the real one where examples come first; `closed` where a tag has attributes."""
+    found = re.findall(rf"<{tag}>\n(.*?)\n?</{closed or tag}>", text, re.DOTALL)
     real = [part for part in found if not part.startswith("<step>")]
     return str(real[-1]) if real else ""
