@@ -4,8 +4,11 @@
 
 Five toys each have a topic in which they err seldom. The first table shows what `prepare` finds out about them, the second the arms of the
 paper with the calls of a question, on other questions; intervals are 95 %, clustered by question. Arms that name models take those that
-are best on the validation set. The third table lets engines of this machine play the experts, one at a time, each with a simulated time to
-load: `--order model` against `--order row`. Toys are no language models: what is measured is the method's arithmetic and the scheduling.
+are best on the validation set. The toys check an answer once, however many experts gave it, and are right in 75 % of their checks (their
+`check`): less often than the experts' majority is, so that such an aggregator gives away more right answers than it mends, and a count of
+the votes is better. The last arms let it check worse and better; one whose checks never fail is right wherever any expert was. The third
+table lets engines of this machine play the experts, one at a time, each with a simulated time to load: `--order model` against `--order
+row`. Toys are no language models: what is measured is the method's arithmetic and the scheduling.
 """
 
 import argparse
@@ -31,6 +34,8 @@ from symposia.tools.profile_views import page
 from symposia.tools.profiles import strongest
 
 IN_FLIGHT = 8  # runs
+CHECKS = (0.6, 0.9, 1.0)
+"""Rates at which an aggregator's checks are right, beside the toys' own."""
 ENGINE = Path(__file__).parent / "toy_engine.py"
 
 Row = dict[str, Any]
@@ -65,6 +70,10 @@ def arms(artefact: dict[str, Any]) -> list[Arm]:
         *((f"Symbolic-MoE, {router}", symbolic_moe, {"artefact": "a", "router": router}) for router in routers),
         ("Symbolic-MoE, untrimmed", symbolic_moe, {"artefact": "a", "trim_share": 0}),
         ("Symbolic-MoE, majority", symbolic_moe, {"artefact": "a", "aggregation": "majority"}),
+        *(
+            (f"Symbolic-MoE, check {check:g}", symbolic_moe, {"artefact": "a", "roles": {"aggregator": f"{writer}&check={check:g}"}})
+            for check in CHECKS
+        ),
     ]
 
 

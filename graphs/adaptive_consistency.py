@@ -40,6 +40,7 @@ from symposia.nodes.vote import vote as count_votes
 from symposia.state.base import Answer, BaseParams, Method, Question, Sampling
 from symposia.state.channels import grow
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, shown_as, votes
 from symposia.tools import stopping
 from symposia.tools.llm import prompt, quorum, sample
 from symposia.tools.vote import tally
@@ -53,6 +54,13 @@ METHOD = Method(
     roles=("solver",),
     calls="k",
 )
+
+SHOW = Show(
+    {"answers": votes(weight="vote_weights"), "vote_weights": votes(), "looks": shown_as("table")},
+    {"vote": "{answer} leads after {looks[-1][drawn]}, {looks[-1][sure]:sure|not sure} ({looks[-1][chance]:.2f})"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 Rule = Literal["beta", "dirichlet", "certain", "window"]
 

@@ -35,6 +35,7 @@ from symposia.nodes.prompts import SOLVE, answer_format
 from symposia.nodes.vote import Voted, outcome_of, vote
 from symposia.state.base import BaseParams, Method, Question, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, dialogue, votes
 from symposia.tools.completion import Message
 from symposia.tools.llm import prompt
 
@@ -46,7 +47,15 @@ METHOD = Method(
     family="debate",
     roles=("solver", "debater"),
     calls="k * (1 + max_rounds)",
+    by_role={"solver": ("k", "1"), "debater": ("k", "max_rounds")},
 )
+
+SHOW = Show(
+    {"chains": dialogue(answers="answers"), "answers": votes(weight="vote_weights"), "vote_weights": votes()},
+    {"vote": "{answer}, {confidence:.0%} of the agents"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 ADVICE = """\
 Below stand the problem and the solutions that other agents found for it. Take them as additional advice: compare them with your own

@@ -38,6 +38,7 @@ from symposia.nodes.pair_judge import JUDGE, JudgeParams, Rating, Side, by_vote,
 from symposia.nodes.panel import fenced
 from symposia.nodes.prompts import SOLVE, answer_format
 from symposia.nodes.select import answer_of
+from symposia.state import show
 from symposia.state.base import Method, Question, Sampling
 from symposia.state.channels import grow
 from symposia.state.graph import StateGraph
@@ -53,6 +54,13 @@ METHOD = Method(
     roles=("solver", "reviewer", "refiner", "judge"),
     calls="1 + max_rounds * (2 + judges * (1 + max(alone, both_orders)))",
 )
+
+SHOW = show.Show(
+    {"feedback": show.review(of="chains", answers="answers"), "matches": show.shown_as("table")},
+    {"compare": "answer {matches[-1][a]} against {matches[-1][b]}: {matches[-1][verdict]}"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 REVIEW = """\
 Review an answer to the prompt below, in three short parts: your evaluation of it, a score out of 10, and feedback that says what should be

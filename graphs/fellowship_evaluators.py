@@ -37,10 +37,11 @@ from symposia.state.base import Method, Sampling
 from symposia.state.channels import grow
 from symposia.state.errors import BadInput, shorten
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, dialogue, shown_as
 from symposia.tools.agreement import kappa
 from symposia.tools.llm import ask, prompt, quorum
 
-__all__ = ["METHOD", "PERSONAS", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "PERSONAS", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="fellowship_evaluators",
@@ -53,6 +54,9 @@ METHOD = Method(
     input=Pair,
     items="pairs",
 )
+
+SHOW = Show({"transcript": dialogue(speaker="referee"), "ratings": shown_as("table")}, fold=("intake",))
+"""How the viewer shows its state."""
 
 PERSONAS = {
     "layperson": "You speak for the general public: you know no more of the subject than most, and ask what the answer is good for.",

@@ -39,6 +39,7 @@ from symposia.nodes.vote import Voted, Weighed, outcome_of, vote, weighted_vote
 from symposia.state.base import BaseParams, Method, Question, Sampling
 from symposia.state.errors import BadInput
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, rewards, votes
 from symposia.tools.equality import same_pure
 
 METHOD = Method(
@@ -49,7 +50,20 @@ METHOD = Method(
     family="fan out, aggregate",
     roles=("solver", "verifier"),
     calls="k * (1 + verifications)",
+    by_role={"solver": ("k", "1"), "verifier": ("verifications", "k")},
 )
+
+SHOW = Show(
+    {
+        "answers": votes(weight="vote_weights"),
+        "vote_weights": votes(),
+        "scores": rewards(of="chains"),
+        "verdicts": rewards(),
+    },
+    {"choose": "{answer}"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 Arm = Literal["weighted", "best"]
 

@@ -43,6 +43,7 @@ from symposia.nodes.intake import intake
 from symposia.nodes.select import answer_of, select_best
 from symposia.state.base import Method, Question
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, arms, rewards, votes
 from symposia.tools.bandit_report import Chose, arm_report
 from symposia.tools.reward_arms import arm_names
 
@@ -55,6 +56,17 @@ METHOD = Method(
     roles=("solver", "reward", "embedder"),
     calls="2 * k",
 )
+
+SHOW = Show(
+    {
+        "arm_probs": arms(chosen="arm", rewards="norm_reward", seen="bandit_version", labels="arm_names"),
+        "answers": votes(),
+        "scores": rewards(of="chains"),
+    },
+    {"pick_best": "the best is number {best_index}", "feedback": "measured {raw_reward:.2f}", "update_bandit": "learned {norm_reward:.2f}"},
+    ("intake", "embed", "extract"),
+)
+"""How the viewer shows its state."""
 
 NEEDS_REFERENCES = False
 """`report` goes by the rewards that the runs have measured."""

@@ -43,6 +43,7 @@ from symposia.nodes.select import answer_of, select_best
 from symposia.state.base import Method, Question
 from symposia.state.errors import BadInput
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, arms, rewards, shown_as, votes
 from symposia.tools.bandit_report import Chose, arm_report
 from symposia.tools.llm import parts
 from symposia.tools.ranked_pairs import RankedPair, Rule, ranked_pairs
@@ -57,6 +58,17 @@ METHOD = Method(
     roles=("solver", "reward", "embedder"),
     calls="2 * k",
 )
+
+SHOW = Show(
+    {
+        "arm_probs": arms(chosen="arm", seen="bandit_version", labels="arm_names"),
+        "answers": votes(),
+        "scores": rewards(of="chains"),
+        "pairs": shown_as("table"),
+    },
+    fold=("intake", "embed", "extract"),
+)
+"""How the viewer shows its state."""
 
 NEEDS_REFERENCES = False
 """Pairs come from the arms' marks alone."""

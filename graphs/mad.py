@@ -36,6 +36,7 @@ from symposia.nodes.prompts import SOLVE, answer_format
 from symposia.nodes.referee import CHOOSE, LIST, RULE, Refereed, candidates, choose, referee, speech
 from symposia.state.base import BaseParams, Method, Question, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, dialogue, shown_as
 from symposia.tools.completion import Message
 from symposia.tools.llm import ask, prompt, quorum
 
@@ -48,6 +49,13 @@ METHOD = Method(
     roles=("solver", "opponent", "debater", "referee", "lister", "judge"),
     calls="3 * (1 + max_rounds) + 2",
 )
+
+SHOW = Show(
+    {"chains": dialogue(answers="answers", speakers=("affirmative", "negative")), "verdicts": shown_as("table")},
+    {"referee": "{verdicts[-1][settled]:settled|not settled}: {verdicts[-1][reason]}"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 LEVELS = (
     "Look for common ground, and agree with every point that you cannot refute.",

@@ -39,6 +39,7 @@ from symposia.nodes.intake import PrepareState, Rows, intake, intake_rows
 from symposia.nodes.prompts import JUDGE_OUTCOME, JUDGE_STEPS, REFINE, REVIEW, SOLVE
 from symposia.nodes.refiner import refine
 from symposia.nodes.reviewer import Reviewed, critique
+from symposia.state import show
 from symposia.state.base import Answer, BaseParams, Method, Question, Sampling
 from symposia.state.channels import grow
 from symposia.state.graph import StateGraph
@@ -57,7 +58,30 @@ METHOD = Method(
     roles=("solver", "reviewer", "refiner", "outcome", "process"),
     calls="k * (1 + 2 * max_rounds)",
     scoring="2 * k * (1 + max_rounds)",
+    by_role={
+        **{"solver": ("k", "1"), "reviewer": ("1", "k * max_rounds"), "refiner": ("1", "k * max_rounds")},
+        **dict.fromkeys(("outcome", "process"), ("1", "k * (1 + max_rounds)")),
+    },
 )
+
+SHOW = show.Show(
+    {
+        "answers": show.votes(weight="vote_weights"),
+        "vote_weights": show.votes(),
+        "prm_steps": show.rewards(of="chains"),
+        "orm": show.rewards(of="chains"),
+        "feedback": show.review(of="chains", answers="answers"),
+        "pool": show.shown_as("table"),
+        "history": show.shown_as("table"),
+    },
+    {
+        "aggregate": "{answer} leads",
+        "classify": "{history[-1][is_hard]:hard|easy}: quality {history[-1][quality]:.2f} of {history[-1][calib_mean]:.2f}, "
+        "confidence {history[-1][conf_orm]:.2f} and {history[-1][conf_prm]:.2f} of {params[confidence_threshold]:.2f}",
+    },
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 _ROUNDING, _TINY = 1e-9, 1e-12
 _PAPER = Sampling(temperature=0.8, top_p=0.95, max_tokens=1000)

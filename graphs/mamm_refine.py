@@ -87,10 +87,11 @@ from symposia.nodes.text_refiner import (
 )
 from symposia.state.base import BaseParams, Method, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, dialogue, shown_as
 from symposia.tools.faithfulness import Mending, labels_of, mending_report
 from symposia.tools.sentences import split_sentences
 
-__all__ = ["METHOD", "RECIPES", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "RECIPES", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="mamm_refine",
@@ -104,6 +105,20 @@ METHOD = Method(
     input=Text,
     items="summaries",
 )
+
+SHOW = Show(
+    {
+        "verdicts": shown_as("table"),
+        "critiques": dialogue(speaker="author"),
+        "critique_votes": shown_as("table"),
+        "drafts": dialogue(speaker="author"),
+        "refine_votes": shown_as("table"),
+        "texts": shown_as("text"),
+    },
+    {"measure": "faithfulness {faithfulness[before]:.2f}, then {faithfulness[after]:.2f}"},
+    ("intake", "split"),
+)
+"""How the viewer shows its state."""
 
 _GPT, _CLAUDE = "openai/gpt-4o", "anthropic/claude-3-sonnet-20240229"
 RECIPES: dict[str, dict[str, list[str]]] = {

@@ -44,6 +44,7 @@ from symposia.nodes.persuasion import LENGTH, MATCH, PERSONAS, READ, SPEAK, VERI
 from symposia.state.base import BaseParams, Method, Question, Sampling
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan
+from symposia.state.show import Show, tree
 from symposia.tools import preferences, trees
 from symposia.tools.llm import quorum
 from symposia.tools.pairs import PREFERENCE, Preference, Rules, find_pairs
@@ -58,6 +59,13 @@ METHOD = Method(
     roles=("debater", "extractor", "matcher", "verifier"),
     calls="2 * (10 + 11 * released) + merge_aliases * (9 + 11 * released) + verify_kind * (8 + 4 * released)",
 )
+
+SHOW = Show(
+    {"tree": tree(who="agent", value="answers", text="text", pruned="stopped")},
+    {"finish": "{stats[generated]} turns, {stats[stopped_by_agreement]} branches ended in agreement"},
+    ("intake", "plant"),
+)
+"""How the viewer shows its state."""
 
 PLAN = (("plain",), ("plain",), ("acceptant", "resistant"), ("emotional", "credible", "logical"))
 """The personas that each level branches over: A speaks on even levels, B on odd ones (Figure 2)."""

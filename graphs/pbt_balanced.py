@@ -35,6 +35,7 @@ from symposia.state.errors import BadInput, shorten
 from symposia.state.graph import StateGraph
 from symposia.state.packing import sound
 from symposia.state.place import fan
+from symposia.state.show import Show, shown_as
 from symposia.tools.flips import balance
 from symposia.tools.llm import quorum
 from symposia.tools.trees import AGREE, DISAGREE, is_answer
@@ -59,6 +60,9 @@ METHOD = Method(
     input=Disputed,
     items="dialogues",
 )
+
+SHOW = Show({"prompt": shown_as("messages")}, {"read_answer": "{after}, after {own} against {theirs}"}, ("intake",))
+"""How the viewer shows its state."""
 
 _SIDES = ("user", "assistant")
 

@@ -31,6 +31,7 @@ from symposia.nodes.intake import intake
 from symposia.nodes.persuasion import READ, SPEAK
 from symposia.state.base import BaseParams, Method, Question, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, shown_as, tree
 from symposia.tools import trees
 from symposia.tools.team import ORDERS, Debate, team_report
 from symposia.tools.vote import tally, winner
@@ -44,6 +45,11 @@ METHOD = Method(
     roles=("debater", "extractor"),
     calls="2 * max_turns * (1 + both_orders)",
 )
+
+SHOW = Show(
+    {"tree": tree(who="agent", value="answers", text="text", pruned="stopped"), "debates": shown_as("table")}, fold=("intake", "plant")
+)
+"""How the viewer shows its state."""
 
 
 class Params(BaseParams):

@@ -31,6 +31,7 @@ from symposia.nodes.persuasion import read_answer as read_reply
 from symposia.state.base import BaseParams, BaseState, Method, Question, Sampling
 from symposia.state.channels import grow
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, dialogue
 from symposia.tools.flips import flips
 from symposia.tools.llm import ask, quorum
 from symposia.tools.pairs import same_answer
@@ -45,6 +46,9 @@ METHOD = Method(
     roles=("debater", "extractor"),
     calls="5",
 )
+
+SHOW = Show({"replies": dialogue()}, {"read_answer": "{read[-1]}"}, ("intake",))
+"""How the viewer shows its state."""
 
 DOUBT = "I do not think that this is right. Are you sure?"
 REQUEST = "So what is your final answer to the question? Say only the answer."

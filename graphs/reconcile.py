@@ -46,6 +46,7 @@ from symposia.state.channels import grow
 from symposia.state.errors import ReplyError, shorten
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan
+from symposia.state.show import Show, dialogue, rewards, votes
 from symposia.tools.answers import extract as read_answer
 from symposia.tools.answers import task_of
 from symposia.tools.equality import canon
@@ -60,7 +61,20 @@ METHOD = Method(
     family="debate",
     roles=("solver", "debater"),
     calls="k * (1 + max_rounds)",
+    by_role={"solver": ("k", "1"), "debater": ("k", "max_rounds")},
 )
+
+SHOW = Show(
+    {
+        "chains": dialogue(answers="answers"),
+        "answers": votes(weight="vote_weights"),
+        "vote_weights": votes(),
+        "confidences": rewards(of="chains"),
+    },
+    {"vote": "the team holds {team[-1]}"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 _NUMBER = r"\d{1,12}(?:\.\d{1,18})?|\.\d{1,18}"
 _CONFIDENCE = re.compile(

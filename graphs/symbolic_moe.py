@@ -52,6 +52,7 @@ from symposia.nodes.tagger import TAG, nearest_skills, skills_of
 from symposia.state.base import Answer, BaseParams, Method, Question, Sampling
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan
+from symposia.state.show import Show, people, votes
 from symposia.tools import recruiting
 from symposia.tools.embed import embedder_of
 from symposia.tools.equality import canon
@@ -60,7 +61,7 @@ from symposia.tools.profile_views import export, page, picture, report
 from symposia.tools.recruiting import BY_SKILL, Router
 from symposia.tools.vote import tally, winner
 
-__all__ = ["METHOD", "Params", "State", "build", "export", "graph", "page", "picture", "prepare", "prepare_rows", "report"]
+__all__ = ["METHOD", "SHOW", "Params", "State", "build", "export", "graph", "page", "picture", "prepare", "prepare_rows", "report"]
 
 METHOD = Method(
     name="symbolic_moe",
@@ -70,8 +71,16 @@ METHOD = Method(
     family="fan out, aggregate",
     roles=("expert", "tagger", "aggregator", "embedder"),
     calls="passes + k + 1",
+    by_role={"tagger": ("passes", "1")},
     items="topics",
 )
+
+SHOW = Show(
+    {"assigned": people(answers="answers", texts="chains", scores="scores", skills="skills", drawn="drawn"), "answers": votes()},
+    {"recruit": "drawn: {drawn}", "aggregate": "the experts' majority is {majority}"},
+    ("intake", "extract"),
+)
+"""How the viewer shows its state."""
 
 _PAPER = Sampling(temperature=0.7, max_tokens=4096)
 

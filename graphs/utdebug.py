@@ -59,9 +59,10 @@ from symposia.nodes.test_runner import Debugging, decide, evaluate, run_suite, v
 from symposia.nodes.test_writer import PREDICT, WRITE_TEST
 from symposia.state.base import Method, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, code, shown_as, tests
 from symposia.tools.programs import passed_all
 
-__all__ = ["METHOD", "PROFILES", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "PROFILES", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="utdebug",
@@ -74,6 +75,25 @@ METHOD = Method(
     input=Program,
     items="programs",
 )
+
+SHOW = Show(
+    {
+        "results": tests(cases="suite", code="current_code", edits="history"),
+        "history": tests(cases="suite", code="current_code", edits="history", results="results"),
+        "current_code": code(),
+        "candidate_code": code(against="current_code"),
+        "suite": shown_as("table"),
+    },
+    {
+        "run_suite": "passes {pass_rate:.0%} of the suite",
+        "validate": "{compared[before]:.0%} before the edit, {compared[after]:.0%} with it",
+        "decide": "edit {round} is {history[-1][accepted]:kept|rolled back}",
+        "evaluate": "{hidden[-1][passed]} of {hidden[-1][total]} hidden tests",
+    },
+    ("intake", "load_task"),
+    "current_code",
+)
+"""How the viewer shows its state."""
 
 PROFILES: dict[str, dict[str, Any]] = {
     "paper": {},

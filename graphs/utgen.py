@@ -39,9 +39,10 @@ from symposia.nodes.program_intake import Program, check_input, from_messages, i
 from symposia.nodes.test_writer import PREDICT, WRITE_TEST, Suite, drawn_last, missing, sample_candidate, tally, vote_output
 from symposia.state.base import BaseParams, Method, Sampling
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, shown_as
 from symposia.tools.literals import call_text
 
-__all__ = ["METHOD", "Params", "State", "build", "check_input", "from_messages", "graph"]
+__all__ = ["METHOD", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph"]
 
 METHOD = Method(
     name="utgen",
@@ -54,6 +55,9 @@ METHOD = Method(
     input=Program,
     items="programs",
 )
+
+SHOW = Show({"suite": shown_as("table"), "tallies": shown_as("table")}, fold=("intake",))
+"""How the viewer shows its state."""
 
 WRITER = Sampling(temperature=0.7, top_p=0.9, max_tokens=8192)
 PREDICTOR = Sampling(temperature=0.8, top_p=0.9, max_tokens=2048)

@@ -50,10 +50,11 @@ from symposia.nodes.test_writer import WRITE_TEST
 from symposia.state.base import BaseParams, Method, Sampling
 from symposia.state.errors import BadInput
 from symposia.state.graph import StateGraph
+from symposia.state.show import Show, code, shown_as
 from symposia.tools.literals import call_text
 from symposia.tools.programs import check_recorded
 
-__all__ = ["METHOD", "Params", "State", "build", "check_input", "export", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "SHOW", "Params", "State", "build", "check_input", "export", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="utgen_data",
@@ -66,6 +67,9 @@ METHOD = Method(
     input=Program,
     items="programs",
 )
+
+SHOW = Show({"gold": code(), "attacks": shown_as("table")}, {"finish": "{answer} records"}, ("intake",))
+"""How the viewer shows its state."""
 
 FILE = "supervised.jsonl"
 _SAMPLING = Sampling(temperature=0.8, top_p=0.9, max_tokens=2048)

@@ -37,10 +37,11 @@ from symposia.state.channels import grow
 from symposia.state.errors import BadInput, ReplyError
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan
+from symposia.state.show import Show, shown_as
 from symposia.tools.literals import call_text
 from symposia.tools.programs import CALL, call_recorded, passes
 
-__all__ = ["METHOD", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="utgen_intrinsic",
@@ -53,6 +54,13 @@ METHOD = Method(
     input=Program,
     items="programs",
 )
+
+SHOW = Show(
+    {"judgements": shown_as("table")},
+    {"judge_tests": "attack {rates[attack]:.0%}, output {rates[output]:.0%}, both {rates[joint]:.0%}"},
+    ("intake",),
+)
+"""How the viewer shows its state."""
 
 
 class Params(BaseParams):

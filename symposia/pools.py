@@ -1,11 +1,14 @@
 """`[pool]` of `symposia.toml`, and what a run would start of it: which models, in which roles, by which command."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from symposia.state.base import BaseParams, Method
 from symposia.state.errors import BadInput, UnknownName, shorten
 from symposia.tools.pool.plan import Hosted, PoolSettings, command_of, hosted, of_pool
 from symposia.tools.settings import settings
@@ -56,26 +59,63 @@ def check(model: str) -> None:
         hosted(local, settings().pool)
 
 
-def planned(roles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What the pool would start, a record per model of its: `model`, `roles`, `memory` (GiB or None), `share` (from 0 to 1), `command`.
+def calls_by_model(method: Method, params: BaseParams) -> dict[str, int]:
+    """Calls of a question at most by model, of each model for which the method's formulas can tell.
+
+    Several models of a role take turns among its agents. What is left of all calls, for roles that the formulas do not tell apart, is told
+    where the run has one model for everything of them; where an artefact may name others, nothing is told.
+    """
+    found: Counter[str] = Counter()
+    left = method.count(method.calls, params) + method.count(method.scoring, params)
+    for role, (agents, each, *stage) in method.by_role.items():
+        n, times, models = method.count(agents, params), method.count(each, params), _players(params, role, *stage)
+        left -= n * times
+        for place, model in enumerate(models):
+            found[model] += (n // len(models) + (place < n % len(models))) * times
+    others = [role for role in method.roles if role not in {*method.by_role, "embedder"}]
+    if params.artefact and not params.roles.keys() >= set(others):
+        return {}
+    unknown = {model for role in others for model in [params.model, *_players(params, role)]}
+    if len(unknown) == 1:
+        found[unknown.pop()] += left
+    return {model: n for model, n in found.items() if n and model not in unknown}
+
+
+def _players(params: BaseParams, *roles: str) -> list[str]:
+    """The models of the first of these roles that has some, else the run's."""
+    given = next((params.roles[role] for role in roles if params.roles.get(role)), params.model)
+    return [given] if isinstance(given, str) else given
+
+
+def planned(roles: Mapping[str, str], calls: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
+    """What the pool would start, a record per model of its.
 
     Args:
         roles: Models by role, several separated by commas, as `output.models_of` gives them.
+        calls: Calls at most by model, as far as they are known.
+
+    Returns:
+        Records `model`, `roles`, `calls` (at most; None where they are not known), `memory` (GiB or None), `share` (from 0 to 1) and
+        `command`.
     """
-    players: dict[str, list[str]] = {}
+    players: dict[str, dict[str, str]] = {}
     for role, names in roles.items():
         for name in names.split(", "):
             if local := of_pool(name):
-                players.setdefault(local, []).append(role)
+                players.setdefault(local, {})[role] = name
     pool = settings().pool
     return [
         {
-            **{"model": name, "roles": named, "memory": one.memory, "share": pool.share(one)},
-            **{"command": " ".join(command_of(one, pool, "PORT"))},
+            **{"model": name, "roles": list(named), "calls": _sum(set(named.values()), calls or {})},
+            **{"memory": one.memory, "share": pool.share(one), "command": " ".join(command_of(one, pool, "PORT"))},
         }
         for name, named in players.items()
         for one in [hosted(name, pool)]
     ]
+
+
+def _sum(names: Iterable[str], calls: Mapping[str, int]) -> int | None:
+    return sum(calls[name] for name in names) if set(names) <= calls.keys() else None
 
 
 def told(plan: Iterable[Mapping[str, Any]], by_model: bool) -> list[str]:
@@ -87,7 +127,15 @@ def told(plan: Iterable[Mapping[str, Any]], by_model: bool) -> list[str]:
         how = "all fit in together"
     elif by_model:
         how = "each is loaded once per stage, first whichever most calls wait for"
+        if any(pool.fits([hosted(one["model"], pool) for one in pair]) for pair in combinations(plan, 2)):
+            how += ", and at the same time as it those that fit in beside it"
     else:
         how = "they take turns as calls ask for them; in a batch --order model loads each once per stage"
     said = [f"the pool serves {len(plan)} models, {pool.resident} at a time: {how}"]
-    return [*said, *(f"  {one['model']} ({', '.join(one['roles'])}): {one['command']}" for one in plan)]
+    return [*said, *(f"  {described(one)}" for one in plan)]
+
+
+def described(one: Mapping[str, Any]) -> str:
+    """A record of the plan in a line."""
+    calls = "" if one["calls"] is None else f", up to {one['calls']} call{'' if one['calls'] == 1 else 's'}"
+    return f"{one['model']} ({', '.join(one['roles'])}){calls}: {one['command']}"

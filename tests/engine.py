@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--books", type=Path, required=True, help="file that gets a line per event")
     parser.add_argument("--load", type=float, default=0.0, help="seconds until it is ready")
     parser.add_argument("--fail", help="end at once with these words")
+    parser.add_argument("--beside", help="hold the first replies back until this one has been asked as well, 10 s at most")
     parser.add_argument("--crash-after", type=int, default=0, help="calls after which it dies, the first time it is started")
     parser.add_argument("--stubborn", action="store_true", help="ignore SIGTERM")
     parser.add_argument("--child", action="store_true", help="start another process, as engines do")
@@ -77,7 +78,11 @@ def serve(given: argparse.Namespace, note: object, first: bool) -> None:
             os._exit(3)
         if asleep or body["model"] != given.name:
             return web.json_response({"error": {"message": "asleep, or another's model"}}, status=500)
-        await asyncio.sleep(0.01)
+        note("asked")
+        for _ in range(1000 if given.beside else 1):
+            await asyncio.sleep(0.01)
+            if f"asked {given.beside} " in given.books.read_text():
+                break
         note("call")
         message = {"role": "assistant", "content": f"I am {given.name}. The answer is \\boxed{{4}}."}
         usage = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}

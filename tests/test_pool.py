@@ -10,14 +10,20 @@ from pathlib import Path
 
 import pytest
 from commands import Command
+from test_every_method import record_of, worst
 
+from symposia import registry, runs
+from symposia.batches.order import ByModel
 from symposia.config import load_config
-from symposia.pools import check, planned
+from symposia.params import make_params
+from symposia.pools import calls_by_model, check, planned
 from symposia.state.errors import BadInput, EngineFailed, MissingKey, UnknownName
 from symposia.state.journal import Run, opened
 from symposia.state.place import fan
+from symposia.state.store import open_store
 from symposia.tools.completion import complete
 from symposia.tools.embed import embed
+from symposia.tools.limits import limiter
 from symposia.tools.pool.plan import Hosted, PoolSettings, command_of, hosted
 from symposia.tools.pool.residence import engines, pool
 from symposia.tools.served_reward import outcome
@@ -398,8 +404,8 @@ weights = "b"
 """
 
 
-def batch(symposia: Command, *options: str):
-    Path("symposia.toml").write_text(CONFIG)
+def batch(symposia: Command, *options: str, config: str = CONFIG):
+    Path("symposia.toml").write_text(config)
     Path("in.jsonl").write_text("".join(json.dumps({"id": i, "question": f"2 + {i}?"}) + "\n" for i in range(12)))
     roles = ("--model", "local/a", "--role", "solver=local/a,local/b")
     return symposia("batch", "self_consistency", "in.jsonl", "-o", "out.jsonl", "-p", "k=2", "--concurrency", "4", *roles, *options)
@@ -418,8 +424,69 @@ def test_grouped_each_model_is_loaded_once_and_ungrouped_more_often(symposia: Co
     assert sum(one["loads"] for one in again.json["engines"].values()) > 2
     assert [json.loads(line)["answer"] for line in Path("out.jsonl").read_text().splitlines()] == answers
     assert "take turns" in again.err
+    assert "local/b (solver), up to 12 calls: " in again.err
     assert "for up to 24 calls in all" in again.err
-    assert "for up to 24 calls in all" in again.err
+
+
+def in_flight():
+    """The calls that each engine had in flight after each of them was asked or answered, as the engines wrote it down."""
+    found, now = [], Counter()
+    for line in books("asked", "call"):
+        event, name = line.split()
+        now[name] += 1 if event == "asked" else -1
+        found.append(+now)
+    return found
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["two fit in", "one fits in"])
+def test_models_that_fit_in_together_work_at_the_same_time(symposia: Command, beside: bool) -> None:
+    setup = "memory = 80\nresident = 3\n" if beside else "resident = 1\n"
+    waits = {"a": 'arguments = ["--beside", "b"]', "b": 'arguments = ["--beside", "a"]'} if beside else {}
+    sizes = {"a": 40, "b": 30, "c": 60}
+    tables = [f'[pool.models.{name}]\nweights = "{name}"\nmemory = {size}\n{waits.get(name, "")}\n' for name, size in sizes.items()]
+    tables = tables if beside else [table.replace("memory", "# memory") for table in tables]
+    options = ("--role", "solver=local/c", "-p", "k=3", "--order", "model", "--store", "s.db", "--json")
+    done = batch(symposia, *options, config=CONFIG.partition("[pool.models")[0] + setup + "".join(tables))
+    assert done.code == 0, done.err
+    assert {name: one["loads"] for name, one in done.json["engines"].items()} == {"local/a": 1, "local/b": 1, "local/c": 1}
+    assert books("start") == ["start a", "start b", "start c"]
+    assert Counter(books("call")) == {"call a": 12, "call b": 12, "call c": 12}
+    assert [beside] * 2 == ["at the same time as it" in done.err, any({"a", "b"} <= now.keys() for now in in_flight())]
+    assert all(now.keys() <= {"a", "b"} or now.keys() == {"c"} for now in in_flight())
+    lines = sorted((json.loads(line) for line in Path("out.jsonl").read_text().splitlines()), key=lambda line: line["row"])
+    assert [(line["answer"], line["calls"]["by_role"]) for line in lines] == [("4", {"solver": 3})] * 12
+    said = [[(f"2.solve.b{n}", f"I am {'abc'[n]}. The answer is \\boxed{{4}}.") for n in range(3)]]
+    assert asyncio.run(replies(lines)) == said * 12
+
+
+async def replies(lines):
+    """The place and text of each call of each run of a batch."""
+    async with open_store("s.db") as store:
+        entries = [[e for e in await store.entries(line["run_id"]) if e.usage.calls] for line in lines]
+    return [sorted((e.place, e.outcome["value"]["choices"][0]["text"]) for e in made) for made in entries]
+
+
+@pytest.mark.parametrize(("resident", "second", "inside"), [(2, "local/b", ["a", "b"]), (1, "local/b", ["a"]), (2, "other/b", ["a", "c"])])
+async def test_a_model_joins_those_present_where_it_fits_in_beside_them(resident, second, inside):
+    configure(pool=PoolSettings({name: Hosted(name, "w") for name in "abc"}, resident=resident))
+    order, found = ByModel(lambda _: None), []
+
+    async def call(model):
+        async with limiter(model):
+            found.append(model[-1])
+
+    async with opened(Run("r")) as run:
+        order.opened({"run_id": "r"}, run)
+        tasks = [asyncio.create_task(call("local/a"))]
+        await asyncio.sleep(0)
+        order.turn(idle=False)
+        tasks += [asyncio.create_task(call(model)) for model in (second, "local/c", "local/unknown")]
+        await asyncio.sleep(0.01)
+        assert found == inside
+        assert order.present == {f"local/{name}" for name in inside}
+    order.close()
+    await asyncio.gather(*tasks)
+    assert sorted(found) == ["a", "b", "c", "n"]
 
 
 def test_the_plan_is_shown_and_starts_nothing(symposia: Command) -> None:
@@ -427,6 +494,8 @@ def test_the_plan_is_shown_and_starts_nothing(symposia: Command) -> None:
     assert done.code == 0, done.err
     assert [one["model"] for one in done.json["pool"]] == ["local/a", "local/b"]
     assert done.json["pool"][0]["command"].endswith("a --port PORT --books books")
+    assert [one["calls"] for one in done.json["pool"]] == [12, 12]
+    assert (done.json["calls_at_most"], done.json["calls_by_model"]) == (24, {"local/a": 12, "local/b": 12})
     assert not Path("books").exists()
 
 
@@ -448,3 +517,23 @@ def test_a_batch_that_is_killed_leaves_no_engine_and_goes_on(symposia: Command) 
     again = batch(symposia, "--order", "model", "--json")
     assert again.code == 0, again.err
     assert again.json["rows"]["done_before"] == 2
+
+
+TOLD = [name for name in registry.names() if registry.load(name).method.by_role]
+
+
+@pytest.mark.parametrize("roles", [{}, {"solver": ["script/a", "script/b"]}, None], ids=["one model", "two solvers", "all of two"])
+@pytest.mark.parametrize("name", TOLD)
+async def test_the_calls_of_a_model_are_those_of_the_longest_course(name, roles, script, sqlite):
+    worst(script)
+    loaded = registry.load(name)
+    named = {role: [f"script/{role}", "script/b"] for role in loaded.method.by_role} if roles is None else roles
+    record = record_of(name, model="script/any", roles={role: models for role, models in named.items() if role in loaded.method.roles})
+    result = await runs.start(sqlite, record)
+    assert result.status == "ok", result.error
+    made = Counter()
+    for entry in await sqlite.entries(result.run_id):
+        made[entry.request.get("model")] += entry.usage.calls
+    told = calls_by_model(loaded.method, make_params(loaded, record["params"]))
+    assert told == {model: made[model] for model in told}
+    assert told or name == "symbolic_moe"

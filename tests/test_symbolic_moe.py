@@ -16,8 +16,8 @@ from commands import Command
 
 from symposia import runs
 from symposia.graphs.symbolic_moe import METHOD, Params, export, graph, picture, prepare, prepare_rows, report
-from symposia.nodes.aggregator import after_thought
-from symposia.nodes.experts import answer_in, last_option, option_in
+from symposia.nodes.aggregator import after_thought, with_references
+from symposia.nodes.experts import answer_in, last_option, option_in, request
 from symposia.nodes.tagger import TAG, agreed, embed_skills, keywords, nearest_skills
 from symposia.state.errors import BadInput, EndpointDown, RequestRejected
 from symposia.state.journal import Run, opened
@@ -618,6 +618,25 @@ def test_the_toy_tagger_names_the_topics():
         ["sharing", "equal groups"],
         ["equal groups", "sharing"],
     )
+
+
+def aggregated(right, wrong, check, row, seed):
+    """Whether a toy that is shown so many right and wrong solutions, and could not solve the problem itself, answers rightly."""
+    answers = [row["answer"]] * right + [row["answer"] + 1000] * wrong
+    shown = [f"Step 1: I count.\nThe answer is \\boxed{{{answer}}}." for answer in answers]
+    params = {"prompts": Params().prompts}
+    asked = with_references(params, "aggregator", request(params, row["question"], row["task"]), shown)
+    plain = [{**message, "content": "".join(message["content"])} for message in asked]
+    return bool(
+        same_pure(row["answer"], toy.reply(f"default?error=1&check={check}", plain, seed).rpartition("\\boxed{")[2].partition("}")[0])
+    )
+
+
+def test_the_toy_aggregator_reads_the_experts_and_is_as_good_as_its_checks():
+    for right, wrong in ((3, 0), (2, 1), (1, 2), (1, 0)):
+        assert all(aggregated(right, wrong, 1, row, 1) for row in ITEMS), "a check that never fails finds the right one"
+    kept = sum(aggregated(3, 0, 0.75, row, seed) for row in ITEMS for seed in range(5))
+    assert near(kept, 0.75, 5 * len(ITEMS)), "three who agree are checked once"
 
 
 async def test_recruiting_beats_every_single_expert():

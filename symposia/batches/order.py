@@ -1,17 +1,20 @@
-"""Rows by model, for a machine that holds one model at a time: all ready calls of a model are made before the next one is wanted.
+"""Rows by model, for a machine that holds few models at a time: all ready calls of those present are made before others are wanted.
 
-A row whose calls all wait for absent models is put aside: its graph is dropped, and built again from the journal, without a call, when its
-model is there. So each model is present once per stage of the method, however many rows there are.
+Models of the pool that fit in together are present together; any other model is present alone, since nobody here knows what its server
+holds. A row whose calls all wait for absent models is put aside: its graph is dropped, and built again from the journal, without a call,
+when one of its models is there. So each model is present once per stage of the method, however many rows there are.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from symposia.state.journal import Run, current
 from symposia.tools.limits import Gate, gate
+from symposia.tools.pool.plan import together
+from symposia.tools.settings import settings
 
 _log = logging.getLogger("symposia.batches")
 _QUIET = 2  # looks at which nothing has moved before a row counts as waiting only
@@ -29,7 +32,7 @@ class _Row:
 
 
 class ByModel(Gate):
-    """Lets one model's calls through at a time."""
+    """Lets the calls of those models through that the machine holds together."""
 
     def __init__(self, set_aside: Callable[[dict[str, Any]], None]) -> None:
         """No model is present; `set_aside` drops a row's graph."""
@@ -59,18 +62,20 @@ class ByModel(Gate):
         return [self.aside.pop(run_id)[0] for run_id in run_ids & self.aside.keys()]
 
     def wants(self, model: str) -> None:
-        """A call of the current run waits for a model that is not present."""
+        """A call of the current run waits for a model that is not present; one that fits in beside those present joins them."""
         row = self._rows.get(current().id)
         if row:
             row.wants[model] += 1
+        if self.present and together([*self.present, model], settings().pool):
+            self._let_in({*self.present, model})
 
     def turn(self, idle: bool) -> list[dict[str, Any]]:
-        """Put rows aside that only wait; when nothing else can be done (`idle`, and no rows are to come), bring in the next model.
+        """Put rows aside that only wait; when nothing else can be done (`idle`, and no rows are to come), bring in the next models.
 
         Returns:
-            The jobs that the next model lets go on.
+            The jobs that these models let go on.
         """
-        if self.present is None and self._rows:
+        if not self.present and self._rows:
             self._bring(sum((row.wants for row in self._rows.values()), Counter()))
             return []
         for run_id, row in list(self._rows.items()):
@@ -81,7 +86,7 @@ class ByModel(Gate):
         if not idle or self.more or not self.aside:
             return []
         self._bring(Counter(model for _, wants in self.aside.values() for model in wants))
-        going = [run_id for run_id, (_, wants) in self.aside.items() if self.present in wants]
+        going = [run_id for run_id, (_, wants) in self.aside.items() if self.present & wants]
         return [self.aside.pop(run_id)[0] for run_id in going]
 
     def _waits_only(self, row: _Row) -> bool:
@@ -93,11 +98,19 @@ class ByModel(Gate):
         return row.quiet >= _QUIET
 
     def _bring(self, wanted: Counter[str]) -> None:
-        """Make the model present that most calls wait for; equal ones by name."""
-        if not wanted:
-            return
-        model = min(wanted, key=lambda name: (-wanted[name], name))
-        _log.info("model %s: %d calls or rows wait for it", model, wanted[model])
+        """Make the model present that most calls wait for, equal ones by name, and by the same rule whichever fit in beside it."""
+        found: list[str] = []
+        for model in sorted(wanted, key=lambda name: (-wanted[name], name)):
+            if not found or together([*found, model], settings().pool):
+                found.append(model)
+        for model in found:
+            _log.info("model %s: %d calls or rows wait for it", model, wanted[model])
+        if found:
+            self._let_in(found)
+
+    def _let_in(self, models: Collection[str]) -> None:
+        """Let through whoever waits for these models: no row waits for them any more."""
         for row in self._rows.values():
-            row.wants.pop(model, None)
-        self.admit(model)
+            for model in models:
+                row.wants.pop(model, None)
+        self.admit(*models)

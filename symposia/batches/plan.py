@@ -32,7 +32,7 @@ class Plan:
 
     batch: dict[str, Any]
     """The batch's record: `batch_id`, `method`, `params`, `output`, `input`, `grader`, `regrading`, `origin` (of a fork), `lost` (spent on
-    runs that were forgotten), `started`, `ended`."""
+    runs that were forgotten), `allowed` (rows asked for, and what they may cost), `started`, `ended`."""
     template: dict[str, Any]
     """The record of a run, without what is the row's own."""
     jobs: list[Job] = field(default_factory=list)

@@ -14,6 +14,7 @@ from rich.text import Text
 from symposia.batches.boss import Standing
 from symposia.batches.lines import Line
 from symposia.output import ERR, OUT, complain, cost, new_table, safe, say
+from symposia.pools import described
 
 _EVERY = 10.0  # seconds between two lines in a log file
 _RATE_OVER = 10.0  # seconds over which calls per second are counted
@@ -213,10 +214,12 @@ def show_summary(summary: Mapping[str, Any]) -> None:
 def show_plan(plan: Mapping[str, Any]) -> None:
     """What a batch would do."""
     for name, value in plan.items():
-        if name != "pool":
+        if name not in ("pool", "calls_by_model"):
             OUT.print(Text.assemble((f"{name.replace('_', ' '):<14}", "dim"), safe(value)))
+    for model, calls in plan["calls_by_model"].items():
+        OUT.print(Text.assemble(("calls         ", "dim"), safe(f"{model}: at most {calls}")))
     for one in plan["pool"]:
-        OUT.print(Text.assemble(("pool          ", "dim"), safe(f"{one['model']} ({', '.join(one['roles'])}): {one['command']}")))
+        OUT.print(Text.assemble(("pool          ", "dim"), safe(described(one))))
 
 
 def tell(message: str, error: Mapping[str, Any]) -> None:

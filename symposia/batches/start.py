@@ -73,10 +73,12 @@ async def _start(
     if asked.dry_run:
         return _preview(plan, params, asked, before)
     engine = engine_of(asked.engine, store, _terms(plan, asked, before), asked.workers)
+    rows_asked = len(plan.written) + len(plan.jobs)
+    plan.batch["allowed"] = {"rows": rows_asked, "usd": asked.budget_usd, "tokens": asked.budget_tokens}
     await plan.begin(store, out)
     tokens_before = before.prompt_tokens + before.completion_tokens
     budget = Budget(asked.budget_usd, asked.budget_tokens, asked.seconds, before.usd or 0.0, tokens_before)
-    display = Display(len(plan.written) + len(plan.jobs), plan.written)
+    display = Display(rows_asked, plan.written)
     boss = Boss(plan.jobs, out, engine, budget, display)
     with around(boss, display):
         display.notes(_notes(plan, params, loaded.method.roles, asked, before))
@@ -184,7 +186,8 @@ def _preview(plan: Plan, params: BaseParams, asked: Asked, before: Usage) -> dic
         **{"method": method.name, "output": str(asked.out), "rows_to_do": len(plan.jobs) - plan.regraded, "rows_done": len(plan.written)},
         **{"rows_resumed": plan.resumed, "calls_at_most": _most_calls(plan, params), "calls_so_far": before.calls},
         "model": "; ".join(f"{role}: {name}" for role, name in output.models_of(_with_params(plan, params), method.roles).items()),
-        "pool": pools.planned(output.models_of(_with_params(plan, params), method.roles)),
+        "calls_by_model": _calls(plan, params),
+        "pool": pools.planned(output.models_of(_with_params(plan, params), method.roles), _calls(plan, params)),
     }
 
 
@@ -192,6 +195,12 @@ def _most_calls(plan: Plan, params: BaseParams) -> int:
     """Calls that the rows to do need at most, by the method's formula."""
     method = registry.load(plan.batch["method"]).method
     return len(plan.jobs) * (method.count(method.calls, params) + method.count(method.scoring, params))
+
+
+def _calls(plan: Plan, params: BaseParams) -> dict[str, int]:
+    """Of these, the calls of each model for which the formula can tell."""
+    by_model = pools.calls_by_model(registry.load(plan.batch["method"]).method, params)
+    return {model: n * len(plan.jobs) for model, n in sorted(by_model.items())}
 
 
 def _with_params(plan: Plan, params: BaseParams) -> dict[str, Any]:
@@ -210,7 +219,7 @@ def _notes(plan: Plan, params: BaseParams, roles: Sequence[str], asked: Asked, b
     if asked.budget_usd is not None and before.notes["unpriced"]:
         found.append(f"{before.notes['unpriced']} earlier calls had no known price and are not in the budget")
     models = output.models_of(_with_params(plan, params), roles)
-    if told := pools.told(pools.planned(models), asked.order == "model"):
+    if told := pools.told(pools.planned(models, _calls(plan, params)), asked.order == "model"):
         found += [*told, f"  for up to {_most_calls(plan, params)} calls in all"]
     toys = toy_note(models.values())
     return [*found, *([toys] if toys else [])]

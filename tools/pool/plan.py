@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -112,6 +112,15 @@ def hosted(name: str, settings: PoolSettings) -> Hosted:
     raise UnknownName.of(
         "model of the pool", bare, settings.models, remedy='set it up in symposia.toml: [pool.models."NAME"] with weights = '
     )
+
+
+def together(models: Sequence[str], settings: PoolSettings) -> bool:
+    """Whether all of these models, by the names that roles or their calls give them, are the pool's and fit in together."""
+    names = {of_pool(model) for model in models}
+    try:
+        return None not in names and settings.fits([hosted(str(name), settings) for name in names])
+    except UnknownName:  # its own call says so
+        return False
 
 
 def asked_as(model: Hosted, settings: PoolSettings) -> str:

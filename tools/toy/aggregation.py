@@ -43,7 +43,10 @@ def _verify(text: str, skill: Skill, rng: random.Random) -> str:
 
 
 def _aggregate(problem: str, shown: Sequence[str], skill: Skill, rng: random.Random) -> str:
-    """The first solution whose answer a check confirms, answers that most gave first; an own one where it confirms none."""
+    """The first solution whose answer a check confirms, answers that most gave first; an own one where it confirms none.
+
+    An answer is checked once, however many gave it: below the accuracy of a majority, `check` makes worse of what a count has right.
+    """
     plan = read(problem)
     if plan is None:
         return UNREADABLE
