@@ -98,7 +98,8 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
                 updates = [StateUpdate(*each) for each in updates[0].values]
             nodes = [update.as_node for update in updates if update.as_node]
             named = {"symposia_as_node": "|".join(nodes)} if nodes and nodes != [COPY] else {}
-            at = await super().abulk_update_state({**at, "metadata": {**(config.get("metadata") or {}), **named}}, [updates])
+            at = {**at, "metadata": {**(config.get("metadata") or {}), **named}}
+            at = await super().abulk_update_state(at, [updates])
         if self.host_edited and RUN.get() is None:
             await self.host_edited(self, at)
         return at

@@ -4,7 +4,9 @@
 """
 
 import json
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,9 @@ def langgraph_config() -> dict[str, Any]:
 def methods_table(root: Path = ROOT) -> str:
     """The README's table: a row per method, and a column of notebooks as soon as one stands in `root`."""
     loaded = [registry.load(name) for name in registry.names()]
-    notebooks = any(_notebook(root, each).is_file() for each in loaded)
+    notebooks = {path.name: path.read_text(encoding="utf-8") for path in sorted((root / "notebooks").glob("*.ipynb"))}
     header = ["method", "paper", "family", "roles", "calls per question", *(["notebook"] if notebooks else [])]
-    rows = [_row(each, root, notebooks) for each in loaded]
+    rows = [_row(each, notebooks) for each in loaded]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -93,7 +95,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     return 1 if old and arguments else 0
 
 
-def _row(loaded: Loaded, root: Path, notebooks: bool) -> list[str]:
+def _row(loaded: Loaded, notebooks: Mapping[str, str]) -> list[str]:
     method = loaded.method
     cells = [
         f"[{method.title}](graphs/{method.name}.py) `{method.name}`",
@@ -103,13 +105,18 @@ def _row(loaded: Loaded, root: Path, notebooks: bool) -> list[str]:
         f"`{method.calls}`" + (f", and `{method.scoring}` of scorers" if method.scoring != "0" else ""),
     ]
     if notebooks:
-        path = _notebook(root, loaded)
-        cells.append(f"[{path.name}](notebooks/{path.name})" if path.is_file() else "")
+        name = _notebook(loaded.method.name, notebooks)
+        cells.append(f"[{name}](notebooks/{name})" if name else "")
     return [cell.replace("|", "\\|") for cell in cells]
 
 
-def _notebook(root: Path, loaded: Loaded) -> Path:
-    return root / "notebooks" / f"{loaded.method.name}.ipynb"
+def _notebook(method: str, notebooks: Mapping[str, str]) -> str:
+    """The notebook of a method: its own, else the one that speaks of it most, first of all of its file; "" when none does."""
+    if f"{method}.ipynb" in notebooks:
+        return f"{method}.ipynb"
+    said = {name: (f"graphs/{method}.py" in text, len(re.findall(rf"\b{method}\b", text))) for name, text in notebooks.items()}
+    most = max(said, key=said.__getitem__, default="")
+    return most if most and any(said[most]) else ""
 
 
 if __name__ == "__main__":

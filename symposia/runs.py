@@ -251,17 +251,16 @@ async def execute(
         on_event({"type": "run", "run_id": run.id, "method": record["method"], "row": record["row"]})
     begun = time.monotonic()
     error: SymposiaError | None = None
-    execution: Execution | None = None
     watched = _watched(store, run) if alone else contextlib.nullcontext()
-    async with opened(run), watched, at_work(run, record["seconds"]):
+    async with opened(run), watched, at_work(run, record["seconds"]), contextlib.AsyncExitStack() as stack:
+        saver = await stack.enter_async_context(_saver(store, record))
+        await saver.adelete_thread(thread_of(record["run_id"]))
+        execution = Execution(record, run, saver, on_event=on_event)
         try:
-            # Closed before anything else is written: a saver that is cancelled between a write and its commit holds the file's lock.
-            async with _saver(store, record) as saver:
-                execution = Execution(record, run, saver, on_event=on_event)
-                await saver.adelete_thread(thread_of(record["run_id"]))
-                await execution.go()
+            await execution.go()
         except (asyncio.CancelledError, KeyboardInterrupt):
-            if alone and execution:
+            await stack.aclose()  # a saver that was cancelled between a write and its commit holds the lock until it is closed
+            if alone:
                 await _conclude(store, record, execution, Stopped("interrupted", remedy=f"`symposia resume {run.id}` goes on"), begun)
                 await store.flush()
             if on_event:
@@ -270,10 +269,7 @@ async def execute(
         except SymposiaError as failure:
             error = failure
         except Exception as failure:
-            if execution is None:
-                raise
             error = unexpected(failure, execution)
-    assert execution
     result = await _conclude(store, record, execution, error, begun)
     if alone:
         await store.flush()

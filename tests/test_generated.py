@@ -60,6 +60,28 @@ def test_notebooks_get_a_column_when_there_is_one(checkout: Path) -> None:
     assert [row for row in rows if row.endswith("| [magicore.ipynb](notebooks/magicore.ipynb) |")] == [r for r in rows if "`magicore`" in r]
 
 
+def test_a_method_without_a_notebook_of_its_own_has_the_one_that_speaks_of_it_most(checkout: Path) -> None:
+    texts = {
+        "a": "mad, mad and mad, then moa_tree",
+        "b": "graphs/mad.py and graphs/magicore.py",
+        "c": "graphs/mad.py: mad, self_refine",
+        "magicore": "graphs/mad.py",
+    }
+    (checkout / "notebooks").mkdir()
+    for name, text in texts.items():
+        (checkout / "notebooks" / f"{name}.ipynb").write_text(text, encoding="utf-8")
+    last = {row.split("`")[1]: row.rsplit("|", 2)[1].strip() for row in generate.methods_table(checkout).splitlines()[2:]}
+    links = {name: f"[{name}.ipynb](notebooks/{name}.ipynb)" for name in texts}
+    assert {name: last[name] for name in ("mad", "magicore", "self_refine", "moa")} == {
+        **{"mad": links["c"], "magicore": links["magicore"], "self_refine": links["c"], "moa": ""}
+    }
+
+
+def test_every_method_is_in_a_notebook() -> None:
+    rows = generate.methods_table().splitlines()[2:]
+    assert not [row for row in rows if not row.endswith(".ipynb) |")]
+
+
 def test_writing_makes_fresh_and_leaves_the_rest_of_the_readme(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert generate.main(["--check"], checkout) == 1
     said = capsys.readouterr().err

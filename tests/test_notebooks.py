@@ -1,5 +1,6 @@
 """The notebooks: each runs from top to bottom in a kernel of its own, and what is kept in it is what it gives.
 
+The kernels are forks of one process that has LiteLLM imported (kernels.py), but for the first notebook's, which starts from nothing.
 `SYMPOSIA_UPDATE_NOTEBOOKS=1 pytest tests/test_notebooks.py` writes the outputs anew. Pictures depend on the release of graphviz, so of them
 only their presence is compared.
 """
@@ -9,6 +10,10 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,7 @@ OWN = sorted(path.name for path in METHODS.glob("*.py"))
 UPDATE = os.environ.get("SYMPOSIA_UPDATE_NOTEBOOKS") == "1"
 COMMAND = "SYMPOSIA_UPDATE_NOTEBOOKS=1 pytest tests/test_notebooks.py"
 SIZE = 200_000  # bytes
+FROM_NOTHING = "first_steps"
 HANGS = 300  # seconds in one cell, after which it will not come back
 METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -81,18 +87,48 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the kernel `forked` in it, as Jupyter looks for one."""
+    pytest.importorskip("ipykernel", reason="notebooks need a kernel: pip install ipykernel")
+    folder, program = tmp_path_factory.mktemp("kernels"), str(Path(__file__).with_name("kernels.py"))
+    # An address of a socket has at most a hundred characters.
+    with tempfile.TemporaryDirectory() as short:
+        address = f"{short}/s"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("SYMPOSIA_") and k not in NO_SETTINGS}
+        command = [sys.executable, program, "serve", address]
+        with subprocess.Popen(command, env=kept, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdin and server.stdout
+            assert server.stdout.readline() == "ready\n"
+            (folder / "kernels" / "forked").mkdir(parents=True)
+            argv = [sys.executable, "-I", "-S", program, address, "{connection_file}"]
+            told = {"argv": argv, "display_name": "forked", "language": "python"}
+            (folder / "kernels" / "forked" / "kernel.json").write_text(json.dumps(told), encoding="utf-8")
+            yield folder
+            server.stdin.close()
+
+
 @every
-def test_a_notebook_gives_what_is_kept_in_it(file: Path, alone: Path) -> None:
+def test_a_notebook_gives_what_is_kept_in_it(
+    file: Path, alone: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nbclient = pytest.importorskip("nbclient", reason="notebooks are run by nbclient: pip install nbclient")
     pytest.importorskip("ipykernel", reason="notebooks need a kernel: pip install ipykernel")
     import nbformat
 
+    if file.stem != FROM_NOTHING:
+        monkeypatch.setenv("JUPYTER_PATH", str(request.getfixturevalue("kernels")))
     kept = json.loads(file.read_text(encoding="utf-8"))
     notebook = nbformat.read(file, as_version=4)
     shutil.copytree(METHODS, alone / "work" / METHODS.name, ignore=shutil.ignore_patterns("__pycache__"))
     where = {"metadata": {"path": str(alone / "work")}}
     client = nbclient.NotebookClient(
-        notebook, timeout=HANGS, kernel_name="python3", record_timing=False, coalesce_streams=True, resources=where
+        notebook,
+        timeout=HANGS,
+        kernel_name="python3" if file.stem == FROM_NOTHING else "forked",
+        record_timing=False,
+        coalesce_streams=True,
+        resources=where,
     )
     client.execute()  # a cell that fails raises here
     found = cleaned(notebook)

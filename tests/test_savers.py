@@ -63,8 +63,9 @@ async def test_a_run_that_is_taken_back_leaves_what_was_before_it(saver):
 
 
 async def test_a_run_that_later_ones_are_read_with_cannot_be_torn_out_of_them(saver):
-    graph = await answered(saver, "a", "What is 2 + 3?", "r1")
-    await answered(saver, "a", "What is 4 + 4?", "r2")
+    graph = symposia.graph("magicore").copy({"checkpointer": saver})
+    await graph.ainvoke({"question": "What is 2 + 3?"}, on("a", "r1"), context=GIVEN, interrupt_before=["classify"])
+    await graph.ainvoke(None, on("a", "r2"), context=GIVEN)
     after = await graph.aget_state(on("a"))
     await saver.adelete_for_runs(["r1"])
     kept = await graph.aget_state(on("a"))
