@@ -1,7 +1,10 @@
 """LangGraph's SQLite checkpointer, with the rest of what its server asks for."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from symposia.state.saver import Key, Statement, Tidy
@@ -13,7 +16,31 @@ _COLUMNS = {
 
 
 class SqliteSaver(Tidy, AsyncSqliteSaver):
-    """LangGraph's, over a file."""
+    """LangGraph's, over a file; a write that is cancelled before its commit is taken back, else it would keep the file's lock."""
+
+    async def aput(self, *args: Any, **options: Any) -> RunnableConfig:
+        """As LangGraph's."""
+        async with self._whole():
+            return await super().aput(*args, **options)
+
+    async def aput_writes(self, *args: Any, **options: Any) -> None:
+        """As LangGraph's."""
+        async with self._whole():
+            await super().aput_writes(*args, **options)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """As LangGraph's."""
+        async with self._whole():
+            await super().adelete_thread(thread_id)
+
+    @asynccontextmanager
+    async def _whole(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException:
+            async with self.lock:
+                await self.conn.rollback()
+            raise
 
     async def atomically(self, statements: Sequence[Statement]) -> None:
         """One transaction."""

@@ -416,6 +416,27 @@ async def test_a_checkpoint_still_being_written_when_the_saver_is_closed_leaves_
         await putting
 
 
+async def test_a_checkpoint_that_is_cancelled_before_its_commit_leaves_no_lock(path):
+    async with SqliteStore(path, lock_wait=0.5) as store, store.saver() as saver:
+        await saver.setup()
+        commit, written = saver.conn.commit, asyncio.Event()
+
+        async def no_commit() -> None:
+            written.set()
+            await asyncio.sleep(60)
+
+        saver.conn.commit = no_commit
+        place = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+        putting = asyncio.create_task(saver.aput(place, empty_checkpoint(), {}, {}))
+        await written.wait()
+        putting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await putting
+        await store.append("run", entry("0.a"))
+        saver.conn.commit = commit
+        assert await saver.aget_tuple(place) is None
+
+
 async def test_a_full_disk_fails_everyone_who_waits_and_nobody_hangs(path):
     async with SqliteStore(path) as store:
         await store.append("run", entry("1.a"))
