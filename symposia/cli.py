@@ -95,36 +95,53 @@ def list_runs(
     return 0
 
 
+Without = Annotated[str, typer.Option(metavar="PARTS", help="leave out of the page: prompts, references, or both with a comma")]
+
+
 @app.command()
 def show(
     run_id: RunId,
     step: Annotated[int | None, typer.Option(metavar="N", help="one step, with the state after it")] = None,
     calls: Annotated[bool, typer.Option("--calls", help="every call with its prompt and reply")] = False,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write it as a page that needs no server")] = None,
+    without: Without = "",
     store: StoreAddress = None,
     as_json: Json = False,
 ) -> int:
-    """Show a run step by step."""
+    """Show a run step by step; with --html also a batch, by its id."""
     from symposia import command
     from symposia.show import show_run
 
     config = command.existing(store)
     if html is not None:
-        from symposia.viewer.export import write_page
+        from symposia.viewer.export import parts_of, write_page
 
-        page = html
-        command.in_store(config, lambda opened: write_page(opened, run_id, page))
+        page, parts = html, parts_of(without)
+        command.in_store(config, lambda opened: write_page(opened, run_id, page, parts))
         return 0
     command.in_store(config, lambda opened: show_run(opened, run_id, step=step, calls=calls, as_json=as_json), prints=True)
     return 0
 
 
 @app.command()
-def diff(run_a: RunId, run_b: RunId, store: StoreAddress = None, as_json: Json = False) -> int:
-    """Show where two runs differ."""
+def diff(
+    run_a: RunId,
+    run_b: RunId,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="write both as a page that needs no server")] = None,
+    without: Without = "",
+    store: StoreAddress = None,
+    as_json: Json = False,
+) -> int:
+    """Show where two runs differ; with --html also two batches, by their ids."""
     from symposia import command
     from symposia.show import diff_runs
 
+    if html is not None:
+        from symposia.viewer.export import parts_of, write_compared
+
+        page, parts = html, parts_of(without)
+        command.in_store(command.existing(store), lambda opened: write_compared(opened, run_a, run_b, page, parts))
+        return 0
     command.in_store(command.existing(store), lambda opened: diff_runs(opened, run_a, run_b, as_json=as_json), prints=True)
     return 0
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,8 +19,9 @@ from symposia.state.store import Store
 from symposia.viewer import export
 from symposia.viewer.bill import asked_of, bill_of, models_named
 from symposia.viewer.desk import Desk
-from symposia.viewer.live import events
+from symposia.viewer.live import batch_events, events
 from symposia.viewer.reads import named
+from symposia.viewer.standing import batch_standing
 
 Told = Callable[..., Awaitable[Response]]
 
@@ -47,11 +48,16 @@ def add_to(api: APIRouter, told: Told) -> None:
     _add_ends(api)
 
     @api.get("/runs/{run_id}/events")
-    async def stream(request: Request, run_id: str, after: int = 0) -> Response:
+    async def stream(request: Request, run_id: str, after: int = 0, once: bool = False) -> Response:
         desk: Desk = request.app.state.desk
         record = await desk.library.ask(lambda store: store.run(named(run_id)))
-        headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(events(desk, record["run_id"], max(0, after)), media_type="text/event-stream", headers=headers)
+        return _streamed(events(desk, record["run_id"], max(0, after), once=once))
+
+    @api.get("/batches/{batch_id}/events")
+    async def batch_stream(request: Request, batch_id: str, once: bool = False) -> Response:
+        desk: Desk = request.app.state.desk
+        await desk.library.ask(lambda store: batch_standing(store, named(batch_id)))  # or it is not there, which a stream cannot say
+        return _streamed(batch_events(desk, batch_id, once=once))
 
     @api.get("/runs/{run_id}/export")
     async def exported(request: Request, run_id: str, form: str = "html", without: str = "") -> Response:
@@ -109,7 +115,7 @@ def _add_ends(api: APIRouter) -> None:
         body = await body_of(request)
         record = await desk.store.run(named(run_id))
         given = _given(record, body)
-        desk.begin(runs.resume(desk.store, record["run_id"], **given, on_event=desk.listener))
+        await desk.go_on(record["run_id"], given)
         return _json({"run_id": record["run_id"]}, 202)
 
 
@@ -157,6 +163,11 @@ async def _exported(desk: Desk, run_id: str, form: str, parts: tuple[str, ...], 
         found = finite(await export.as_json(book, parts))
         return name, json.dumps(found, allow_nan=False, default=str).encode()
     return name, (await export.as_html(book, parts)).encode("utf-8", "replace")
+
+
+def _streamed(found: AsyncIterator[bytes]) -> Response:
+    """Events as they come, past proxies that would gather them."""
+    return StreamingResponse(found, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 def _json(value: Mapping[str, Any], status: int) -> Response:

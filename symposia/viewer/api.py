@@ -27,6 +27,8 @@ from symposia.state.store import Store
 from symposia.viewer import acts, reads
 from symposia.viewer.desk import Desk
 from symposia.viewer.doors import COOKIE, Door, Gate, Turned, opens, token_of, typed
+from symposia.viewer.files import add_files
+from symposia.viewer.find import search_all
 from symposia.viewer.pages import pages
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def mount(app: FastAPI, serving: "Serving") -> None:
                 await desk.close()
 
     app.router.lifespan_context = living
+    app.state.desk = desk
     app.add_middleware(_Fork, viewer=viewer_app(desk, serving.rules))
 
 
@@ -76,7 +79,7 @@ class _Fork:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, one way or the other."""
         path = scope.get("path", "")
-        ours = scope["type"] == "http" and (path in ("/", "/app.js", "/favicon.ico") or path.startswith(_OURS))
+        ours = scope["type"] == "http" and (path in ("/", "/app.js", "/later.js", "/favicon.ico") or path.startswith(_OURS))
         await (self._viewer if ours else self._app)(scope, receive, send)
 
 
@@ -86,6 +89,7 @@ def router() -> APIRouter:
     _add_session(api)
     _add_lists(api)
     _add_run(api)
+    add_files(api)
     acts.add_to(api, told)
     return api
 
@@ -97,7 +101,7 @@ async def told(request: Request, work: Callable[[], Awaitable[Any]] | Reading, s
 
     async def made(store: Store) -> tuple[bytes, str, bool]:
         value = await work(desk, store)  # type: ignore[call-arg]
-        body = json.dumps(finite(value), allow_nan=False, separators=(",", ":")).encode()
+        body = _json(value)
         tag = f'"{digest(body).hex()}"'
         packed = packs and len(body) >= _PACK_FROM
         return gzip.compress(body, 5, mtime=0) if packed else body, tag, packed
@@ -138,17 +142,32 @@ def _add_lists(api: APIRouter) -> None:
     async def runs(request: Request, q: str = "", after: str = "", limit: int = 100) -> Response:
         return await told(request, partial(reads.runs, q=q, after=after, limit=limit))
 
+    @api.get("/search")
+    async def search(request: Request, q: str, after: str = "") -> Response:
+        return await told(request, lambda desk, store: search_all(store, q, after))
+
     @api.get("/batches")
     async def batches(request: Request) -> Response:
         return await told(request, reads.batches)
 
     @api.get("/batches/{batch_id}")
-    async def batch(request: Request, batch_id: str) -> Response:
-        return await told(request, partial(reads.batch, batch_id=batch_id))
+    async def batch(request: Request, batch_id: str, quick: bool = False) -> Response:
+        return await told(request, partial(reads.batch, batch_id=batch_id, quick=quick))
+
+    @api.get("/batches/{batch_id}/facets")
+    async def facets(request: Request, batch_id: str, begin: bool = False) -> Response:
+        return await told(request, partial(reads.facets, batch_id=batch_id, begin=begin))
 
     @api.get("/batches/{batch_id}/rows")
     async def rows(request: Request, batch_id: str, q: str = "", after: int = 0) -> Response:
         return await told(request, partial(reads.rows, batch_id=batch_id, q=q, after=after))
+
+    @api.get("/batches/{batch_id}/rows.csv")
+    async def rows_csv(request: Request, batch_id: str, q: str = "") -> Response:
+        desk: Desk = request.app.state.desk
+        text = await desk.library.ask(lambda store: reads.rows_csv(desk, store, batch_id=batch_id, q=q))
+        headers = {"Content-Disposition": f'attachment; filename="{reads.named(batch_id)}.csv"'}
+        return Response(text.encode("utf-8", "replace"), headers=headers, media_type="text/csv; charset=utf-8")
 
     @api.get("/methods")
     async def methods(request: Request) -> Response:
@@ -159,8 +178,8 @@ def _add_lists(api: APIRouter) -> None:
         return await told(request, partial(reads.method, name=name))
 
     @api.get("/compare")
-    async def compare(request: Request, a: str, b: str) -> Response:
-        return await told(request, partial(reads.compare, a=a, b=b))
+    async def compare(request: Request, a: str, b: str, rows: str = "changed") -> Response:
+        return await told(request, partial(reads.compare, a=a, b=b, rows=rows))
 
 
 def _add_run(api: APIRouter) -> None:
@@ -177,8 +196,8 @@ def _add_run(api: APIRouter) -> None:
         return await told(request, partial(reads.state, run_id=run_id, n=n))
 
     @api.get("/runs/{run_id}/calls")
-    async def calls(request: Request, run_id: str) -> Response:
-        return await told(request, partial(reads.calls, run_id=run_id))
+    async def calls(request: Request, run_id: str, step: int | None = None) -> Response:
+        return await told(request, partial(reads.calls, run_id=run_id, step=step))
 
     @api.get("/runs/{run_id}/calls/{place:path}")
     async def call(request: Request, run_id: str, place: str) -> Response:
@@ -194,6 +213,13 @@ def _add_run(api: APIRouter) -> None:
         found = await desk.library.ask(lambda store: reads.text(desk, store, run_id=run_id, sha=sha))
         body = found.encode("utf-8", "replace")
         return Response(body, headers={"ETag": f'"{sha}"'}, media_type="text/plain; charset=utf-8")
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+    except ValueError:  # a number that JSON has no word for
+        return json.dumps(finite(value), allow_nan=False, separators=(",", ":")).encode()
 
 
 def _plain(value: Mapping[str, Any], status: int = 200) -> Response:

@@ -1,7 +1,7 @@
 """The calls of a run: a thin line for each, and one of them whole, with what the parser said of it and where else its node was asked."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -21,9 +21,12 @@ _HEAD = 100  # characters of a reply in a line
 class Calls:
     """The calls of a run in the order of their places, and what follows from their order."""
 
-    def __init__(self, entries: Sequence[Entry], steps: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Take the journal of a run; `steps` are its thin steps, which say what is a round."""
+    def __init__(
+        self, entries: Sequence[Entry], steps: Sequence[Mapping[str, Any]] = (), took: Callable[[Entry], Any] | None = None
+    ) -> None:
+        """Take the journal of a run; `steps` are its thin steps, which say what is a round, `took` tells what was read out of a reply."""
         self.entries = in_order(entries)
+        self._took = took
         self._complaints = _complaints(self.entries)
         self._steps = steps
 
@@ -40,7 +43,7 @@ class Calls:
         return self._places
 
     def call(self, place: str, kept: dict[str, str]) -> dict[str, Any] | None:
-        """A call whole: its line with `request`, `outcome`, `attempts`, `complaint`, `around` and `copy`; None where there is none.
+        """A call whole: its line with `request`, `outcome`, `attempts`, `complaint`, `took`, `around` and `copy`; None where there is none.
 
         Args:
             place: Where it was made.
@@ -58,17 +61,20 @@ class Calls:
             "outcome": folded(entry.outcome, kept),
             "complaint": folded(self._complaints.get(place), kept),
             "notes": folded({key: value for key, value in entry.usage.notes.items() if key != "attempts"}, kept),
+            "took": folded(self._took(entry), kept) if self._took else None,
             "around": self._around(place),
             "copy": copies(request, entry.salt) if entry.kind == "llm" else None,
         }
 
     def _around(self, place: str) -> dict[str, Any]:
-        """The calls before and after this one, and those at the same place in the round before and in the next."""
+        """The calls before and after this one, the one of the same role before, and those at the same place a round before and after."""
         i, same = self._position[place], self._sites[site(place)]
         j = same.index(place)
+        role = self._last[place].usage.role
         return {
             "previous": self._places[i - 1] if i else None,
             "next": self._places[i + 1] if i + 1 < len(self._last) else None,
+            "role_before": next((p for p in reversed(self._places[:i]) if role and self._last[p].usage.role == role), None),
             "round": self._rounds.get(step_of(place)),
             "round_before": same[j - 1] if j else None,
             "round_after": same[j + 1] if j + 1 < len(same) else None,
@@ -174,7 +180,7 @@ def _complaints(entries: Sequence[Entry]) -> dict[str, str]:
     found: dict[str, str] = {}
     for before, after in pairwise(entries):
         asked_before, asked_after = before.request.get("messages"), after.request.get("messages")
-        if not asked_before or not asked_after or _base(before.place) != _base(after.place):
+        if not asked_before or not asked_after or base_of(before.place) != base_of(after.place):
             continue
         longer = len(asked_after) == len(asked_before) + 2 and asked_after[: len(asked_before)] == asked_before
         if longer and text_of(asked_after[-2]["content"]) == reply_of(before):
@@ -182,7 +188,7 @@ def _complaints(entries: Sequence[Entry]) -> dict[str, str]:
     return found
 
 
-def _base(place: str) -> str:
+def base_of(place: str) -> str:
     """A place without the count of effects made there."""
     head, _, last = place.rpartition(".")
     return head if last[:1] == "n" and last[1:].isdigit() else place

@@ -3,16 +3,22 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from symposia.compare import difference
-from symposia.state.errors import SymposiaError
+from symposia.state.errors import SymposiaError, UnknownName
 from symposia.state.place import shift, step_of
 from symposia.state.store import Entry, Store
-from symposia.viewer.batches import rows_of, summary
+from symposia.tools.equality import same_pure
+from symposia.viewer.batches import record_of, rows_of, summary, told_of
 from symposia.viewer.calls import index_of
 from symposia.viewer.heads import Head, Heads
 from symposia.viewer.records import Book
+
+_CELLS = ("right_right", "right_wrong", "wrong_right", "wrong_wrong")
+_WHICH = ("changed", *_CELLS, "all")
+_MOST = 1_000  # rows that are told at once
 
 
 async def runs_compared(store: Store, a: Book, b: Book) -> dict[str, Any]:
@@ -36,48 +42,71 @@ async def runs_compared(store: Store, a: Book, b: Book) -> dict[str, Any]:
     }
 
 
-async def batches_compared(store: Store, heads: Heads, a: str, b: str) -> dict[str, Any]:
-    """Two batches joined on the rows they share: a table of right and wrong, the paired test of `symposia eval`, and the rows that changed.
+async def batches_compared(store: Store, heads: Heads, a: str, b: str, *, which: str = "changed") -> dict[str, Any]:
+    """Two batches joined on the rows they share: a table of right and wrong, the paired test of `symposia eval`, and rows side by side.
+
+    Args:
+        store: Where both are.
+        heads: Their rows' lines.
+        a: The one batch.
+        b: The other.
+        which: The rows that are told: `changed` answers, a cell of the table such as `right_wrong`, or `all`; at most 1,000.
 
     Raises:
-        UnknownName: One of them does not exist.
+        UnknownName: One of them does not exist, or there are no such rows.
     """
+    if which not in _WHICH:
+        raise UnknownName.of("rows", which, _WHICH, remedy=f"there are {', '.join(_WHICH)}")
+    records = [await record_of(store, batch_id) for batch_id in (a, b)]
     sides = [await rows_of(store, heads, batch_id) for batch_id in (a, b)]
     left, right = ({(str(row.get("row")), row.get("repeat") or 1): row for row in side} for side in sides)
-    shared = [key for key in left if key in right and left[key].get("reference") == right[key].get("reference")]
+    both = [key for key in left if key in right]
+    shared = [key for key in both if left[key].get("reference") == right[key].get("reference")]
     graded = [key for key in shared if left[key].get("correct") is not None and right[key].get("correct") is not None]
-    table = Counter((bool(left[key]["correct"]), bool(right[key]["correct"])) for key in graded)
-    methods = sorted({row["method"] for side in sides for row in side})
+    cells = {key: f"{_said(bool(left[key]['correct']))}_{_said(bool(right[key]['correct']))}" for key in graded}
+    table = Counter(cells.values())
+    changed = [key for key in shared if not _same_answer(left[key], right[key])]
+    keys = shared if which == "all" else changed if which == "changed" else [key for key in shared if cells.get(key) == which]
+    methods = [record["method"] for record in records]
     return {
-        "batches": [{"id": name, **summary(side)} for name, side in zip((a, b), sides, strict=True)],
-        "shared": len(shared),
+        "batches": [{**told_of(record), **summary(side)} for record, side in zip(records, sides, strict=True)],
+        **{"shared": len(shared), "graded": len(graded), "other_reference": len(both) - len(shared), "changed": len(changed)},
         "only_a": len(left.keys() - right.keys()),
         "only_b": len(right.keys() - left.keys()),
-        "table": {f"{_said(one)}_{_said(two)}": table[one, two] for one in (True, False) for two in (True, False)},
-        "test": await asyncio.to_thread(_tested, left, right, graded),
-        "rows": [_changed(key, left[key], right[key]) for key in shared if left[key].get("answer") != right[key].get("answer")],
-        "same_method": len(methods) == 1,
+        "table": {cell: table[cell] for cell in _CELLS},
+        "test": await asyncio.to_thread(_tested, tuple(graded), *(tuple(side[key]["correct"] for key in graded) for side in (left, right))),
+        **{"which": which, "rows": [_side_by_side(key, left[key], right[key]) for key in keys[:_MOST]], "total": len(keys)},
+        "same_method": methods[0] == methods[1],
     }
+
+
+def _same_answer(one: Head, two: Head) -> bool:
+    """Whether two answers are the same as far as that can be said without algebra."""
+    a, b = one.get("answer"), two.get("answer")
+    return bool(a == b or (a is not None and b is not None and same_pure(a, b)))
 
 
 def _said(right: bool) -> str:
     return "right" if right else "wrong"
 
 
-def _tested(left: Mapping[Any, Head], right: Mapping[Any, Head], keys: Sequence[Any]) -> dict[str, Any] | None:
-    """The paired test; None where its packages are missing."""
+@lru_cache(maxsize=16)
+def _tested(keys: tuple[tuple[str, int], ...], left: tuple[bool, ...], right: tuple[bool, ...]) -> dict[str, Any]:
+    """The paired test of what is right on either side, kept since it resamples; what is `missing` where its packages are."""
     from symposia.statistics import compare
 
     try:
-        found = compare({key: bool(left[key]["correct"]) for key in keys}, {key: bool(right[key]["correct"]) for key in keys})
-    except SymposiaError:
-        return None
-    return {"test": found.test, "p": found.p, "difference": found.difference, "low": found.low, "high": found.high}
+        found = compare(dict(zip(keys, left, strict=True)), dict(zip(keys, right, strict=True)))
+    except SymposiaError as error:
+        return {"missing": str(error)}
+    sides = {"a_better": found.first_better, "b_better": found.second_better, "problems": found.problems}
+    return {"test": found.test, "p": found.p, "difference": found.difference, "low": found.low, "high": found.high, **sides}
 
 
-def _changed(key: tuple[str, int], one: Head, two: Head) -> dict[str, Any]:
+def _side_by_side(key: tuple[str, int], one: Head, two: Head) -> dict[str, Any]:
     sides = [{name: side.get(name) for name in ("run", "status", "answer", "correct")} for side in (one, two)]
-    return {"row": key[0], "repeat": key[1], "reference": one.get("reference"), "a": sides[0], "b": sides[1]}
+    told = {name: one.get(name) for name in ("reference", "question")}
+    return {"row": key[0], "repeat": key[1], **told, "a": sides[0], "b": sides[1]}
 
 
 def _edits_before(step: int, record: Mapping[str, Any]) -> int:

@@ -10,6 +10,7 @@ from symposia.tools.compatible import NAME
 from symposia.tools.settings import settings
 
 _OPENAI = "https://api.openai.com/v1"
+_LONGEST = 100_000  # characters of one argument; Linux takes 128 KiB, so a longer body is read from a here document
 _COMPATIBLE = ("openai/", "hosted_vllm/", f"{NAME}/")
 
 
@@ -34,7 +35,10 @@ def _curl(body: Mapping[str, Any], model: str) -> str | None:
         return None
     text = json.dumps({**body, "model": bare})
     address = shlex.quote(f"{_address()}/chat/completions")
-    return f'curl -s {address} -H "Authorization: Bearer $OPENAI_API_KEY" -H "Content-Type: application/json" -d {shlex.quote(text)}'
+    start = f'curl -s {address} -H "Authorization: Bearer $OPENAI_API_KEY" -H "Content-Type: application/json"'
+    if len(text) > _LONGEST:
+        return f"{start} --data-binary @- <<'JSON'\n{text}\nJSON\n"
+    return f"{start} -d {shlex.quote(text)}"
 
 
 def _python(body: Mapping[str, Any], model: str) -> str:

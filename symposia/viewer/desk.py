@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
+from symposia import runs
 from symposia.execution import Listener
 from symposia.registry import Loaded
 from symposia.state.base import BaseParams
@@ -14,6 +15,7 @@ from symposia.state.store import Store
 from symposia.telemetry import telemetry
 from symposia.viewer.doors import Turned
 from symposia.viewer.library import Library
+from symposia.viewer.lookout import Lookout
 
 _LOG = logging.getLogger("symposia.viewer")
 _MOST = 64  # runs that were started here and go at once
@@ -32,8 +34,10 @@ class Desk:
             most_calls: That a run may need by its method's formula.
         """
         self.library = Library(address)
+        self.lookout = Lookout(self.library)
         self._home, self._models, self._most_calls = home, models, most_calls
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._resuming: set[str] = set()
         self.listener: Listener | None = telemetry()
 
     @property
@@ -41,7 +45,7 @@ class Desk:
         """The server's own."""
         return self._home()
 
-    def begin(self, work: Coroutine[Any, Any, Any]) -> None:
+    def begin(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Let a run go on by itself.
 
         Raises:
@@ -53,6 +57,30 @@ class Desk:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
+
+    async def go_on(self, run_id: str, given: Mapping[str, Any]) -> None:
+        """Let a paused run go on; when this returns, its record says that it does.
+
+        Args:
+            run_id: Which run.
+            given: What it waited for, as `runs.resume` takes it.
+
+        Raises:
+            BadInput: Somebody else was faster, or the run does not wait for that.
+        """
+        if run_id in self._resuming:
+            raise BadInput(f"run {run_id} was just answered by somebody else", remedy="look at what it does with that")
+        self._resuming.add(run_id)
+        started = asyncio.Event()
+        try:
+            task = self.begin(runs.resume(self.store, run_id, **given, on_event=self.listener, on_open=lambda _: started.set()))
+            task.add_done_callback(lambda _: started.set())
+            await started.wait()
+        finally:
+            self._resuming.discard(run_id)
+        if task.done() and isinstance(error := None if task.cancelled() else task.exception(), BadInput):
+            raise error
 
     def check(self, loaded: Loaded, params: BaseParams, models: set[str]) -> None:
         """Whether the server may run this.
@@ -89,9 +117,9 @@ class Desk:
 _LARGEST = 10**6
 
 
-def calls_at_most(loaded: Loaded, params: BaseParams) -> int | None:
-    """Completions and scorings of a run by its method's formulas; None where a number is beyond reason."""
+def calls_at_most(loaded: Loaded, params: BaseParams, *, scoring: bool = True) -> int | None:
+    """Completions of a run, and scorings, by its method's formulas; None where a number is beyond reason."""
     values: Mapping[str, Any] = params.model_dump()
     if any(isinstance(value, int) and not isinstance(value, bool) and value > _LARGEST for name, value in values.items() if name != "seed"):
         return None
-    return sum(loaded.method.count(formula, params) for formula in (loaded.method.calls, loaded.method.scoring))
+    return sum(loaded.method.count(formula, params) for formula in (loaded.method.calls, *([loaded.method.scoring] if scoring else [])))

@@ -21,6 +21,8 @@ from symposia.state.errors import SymposiaError
 
 STATIC = Path(__file__).resolve().parent / "static"
 ENTRY = "app.js"
+LATER = "later.js"
+"""What is loaded when it is first needed: views that the list of runs does without."""
 LAYOUT = "vendor/dagre.esm.js"
 """The graph's layout: loaded when a graph is first drawn, and joined into an exported file, which can load nothing."""
 
@@ -28,8 +30,13 @@ _IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*"([^"]+)";?[^\S\n]*$', re.
 _EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:function\*?|const|class)\s+(\w+))", re.MULTILINE)
 _LIST = re.compile(r"export\s*\{([^}]*)\};?(?:\s|//[^\n]*|/\*(?:(?!\*/).)*\*/)*\Z", re.DOTALL)
 _COMMENT = re.compile(r"^[^\S\n]*(?://[^\n]*|/\*\*(?:(?!\*/).)*\*/)[^\S\n]*\n", re.MULTILINE | re.DOTALL)
-"""Comments on lines of their own: the files have them for who reads, the page does without."""
+_TYPES = re.compile(r"/\*\* ?@(?:type|param)\b(?:(?!\*/).)*\*/ ?|^[^\S\n]+|(?<=[;{}]) +//[^\n\"'`]*$", re.MULTILINE)
+"""Comments on lines of their own, types, what is said at the end of a line, and indents, which count for nothing in code and in templates:
+the files have them for who reads, the page does without."""
 _OTHER = re.compile(r"^(?:import|export)\b.*$", re.MULTILINE)
+
+
+_SHELF = f"globalThis.symposiaLater = modules[{json.dumps(LATER)}].views;"
 
 
 class JoinError(SymposiaError):
@@ -41,18 +48,39 @@ def joined(*, with_layout: bool = False) -> str:
     """The whole page as one script, made once.
 
     Args:
-        with_layout: Whether the graph's layout is in it, as `globalThis.symposiaLayout`.
+        with_layout: Whether all is in it: the graph's layout too, as `globalThis.symposiaLayout`, and what else is loaded later.
 
     Raises:
         JoinError: A module cannot be joined.
     """
-    order: dict[str, str] = {}
-    _visit(ENTRY, order, ())
-    parts = ['"use strict";', "(() => {", "const modules = Object.create(null);"]
+    parts = ['"use strict";', "(() => {", "const modules = globalThis.symposiaModules = Object.create(null);"]
     if with_layout:
-        parts.append(f"globalThis.symposiaLayout = {_wrapped(LAYOUT, _read(LAYOUT))}")
-    parts += [f"modules[{_quoted(name)}] = {_wrapped(name, source)}" for name, source in order.items()]
+        parts += [f"globalThis.symposiaLayout = {_wrapped(LAYOUT, _read(LAYOUT))}", *_modules(LATER, {}), _SHELF]
+    parts += _modules(ENTRY, _order(LATER) if with_layout else {})
     return "\n".join([*parts, "})();\n"])
+
+
+@cache
+def joined_later() -> str:
+    """What the page loads when it is first needed, without what it has already.
+
+    Raises:
+        JoinError: A module cannot be joined.
+    """
+    parts = ['"use strict";', "(() => {", "const modules = globalThis.symposiaModules;", *_modules(LATER, _order(ENTRY)), _SHELF]
+    return "\n".join([*parts, "})();\n"])
+
+
+def _order(entry: str) -> dict[str, str]:
+    """A module and those it imports by their names, in the order in which they are called."""
+    order: dict[str, str] = {}
+    _visit(entry, order, ())
+    return order
+
+
+def _modules(entry: str, known: Mapping[str, str]) -> list[str]:
+    """A module and those it imports, but for those that are there already."""
+    return [f"modules[{_quoted(name)}] = {_wrapped(name, source)}" for name, source in _order(entry).items() if name not in known]
 
 
 def page(data: Mapping[str, Any], *, title: str) -> str:
@@ -105,7 +133,8 @@ def _wrapped(name: str, source: str) -> str:
         return f"const {{ {_renamed(found[1])} }} = modules[{_quoted(_target(name, found[2]))}];"
 
     exports = [found[1] for found in _EXPORT.finditer(source)]
-    body = _EXPORT.sub("", _COMMENT.sub("", _IMPORT.sub(imported, source)))
+    plain = _IMPORT.sub(imported, source)
+    body = _EXPORT.sub("", plain if name.startswith("vendor/") else _TYPES.sub("", _COMMENT.sub("", plain)))
     if listed := _LIST.search(body):
         body = body[: listed.start()]
         pairs = [entry.split(" as ") for entry in listed[1].split(",") if entry.strip()]

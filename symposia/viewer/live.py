@@ -1,78 +1,105 @@
 """What happens in a run now, as server-sent events: read from the journal, so it does not matter which process executes the run.
 
-`call` and `step` come in batches, at most ten a second; `interrupt` says that a person is asked, `now` what has been spent so far, `done`
-ends the stream. The id of an event is the journal's sequence number: whoever lost the connection goes on from there, and gets the steps
-since again.
+`call` and `step` come in batches, at most ten a second; `interrupt` says that a person is asked, `now` how the run stands, `done` ends the
+stream. The id of an event is the journal's sequence number: whoever lost the connection goes on from there, and gets the steps since again.
+A batch has `now` and `done` only. What many follow is read and written out once for all of them.
 """
 
 import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from symposia.output import finite
 from symposia.state.packing import refs_of, unpack
 from symposia.state.place import step_of
 from symposia.state.store import Entry, Store, Usage
-from symposia.tools.limits import limiters
 from symposia.viewer.calls import index_of
 from symposia.viewer.desk import Desk
 from symposia.viewer.heads import head_of
+from symposia.viewer.standing import batch_standing, standing_of
 
 OVER = ("ok", "no_answer", "failed", "stopped")
-_TICK = 0.1  # seconds between two looks
 _QUIET = 15.0  # seconds without an event after which a comment is sent
-_NOW = 2.0  # seconds between two sums of what was spent
-_STAMP = (
-    "SELECT status, length(record), (SELECT max(seq) FROM entries WHERE run = runs.id),"
-    " (SELECT max(step) FROM steps WHERE run = runs.id AND frame = '') FROM runs WHERE id = ?"
-)
+_NOW = 0.5  # seconds between two words on how a run stands
+_COMMENT = b": nothing new\n\n"
 _COLUMNS = "seq, place, kind, outcome, role, model, calls, requests, prompt_tokens, completion_tokens, usd, ms, copied"
 
 
-async def events(desk: Desk, run_id: str, after: int) -> AsyncIterator[bytes]:
-    """The events of a run from a sequence number of its journal on, until it has ended."""
+@dataclass(frozen=True)
+class _News:
+    """What has happened in a run since a sequence number and a step: events as they are sent, and where to go on from."""
+
+    sent: tuple[bytes, ...]
+    seq: int
+    step: int
+    over: bool
+
+
+async def events(desk: Desk, run_id: str, after: int, *, once: bool = False) -> AsyncIterator[bytes]:
+    """The events of a run from a sequence number of its journal on, until it has ended; `once`: only those that there are."""
     step = await desk.library.ask(lambda store: _step_before(store, run_id, after))
-    stamp: Any = None
-    told, summed = time.monotonic(), 0.0
-    while True:
-        found = await desk.library.ask(lambda store, stamp=stamp, after=after, step=step: _news(store, run_id, stamp, after, step))  # type: ignore[misc]
-        if found is not None:
-            stamp, told = found["stamp"], time.monotonic()
-            after, step = max(after, found["seq"]), max(step, found["top"])
-            for kind in ("call", "step"):
-                if found[kind]:
-                    yield _event(kind, {"items": found[kind]}, after)
-            if found["waiting"]:
-                yield _event("interrupt", found["waiting"], after)
-            if found["over"]:
-                yield _event("done", found["over"], after)
+    known = told = 0  # versions: up to which events were sent, and how the run stands was told
+    stamp, summed, spoke = None, 0.0, time.monotonic()
+    with desk.lookout.at(run_id) as watch:
+        while True:
+            owed = known != told
+            await watch.after(known, max(0.01, (summed + _NOW if owed else spoke + _QUIET) - time.monotonic()))
+            if desk.lookout.ended:
                 return
-        if found is not None and time.monotonic() - summed > _NOW:
-            summed = time.monotonic()
-            head = await desk.library.ask(lambda store: _spent(desk, store, run_id))
-            yield _event("now", {"run": head, "models": _waiting()}, after)
-        if time.monotonic() - told > _QUIET:
-            told = time.monotonic()
-            yield b": nothing new\n\n"
-        await asyncio.sleep(_TICK)
+            known, current = watch.version, watch.stamp
+            if current != stamp:
+                stamp = current
+                news: _News = await watch.shared((after, step), partial(desk.library.ask, partial(_news, run_id, after, step)))
+                after, step = news.seq, news.step
+                for event in news.sent:
+                    spoke = time.monotonic()
+                    yield event
+                if news.over:
+                    return
+            if known != told and time.monotonic() - summed >= _NOW:
+                told, spoke = known, time.monotonic()
+                summed = spoke
+                standing = await watch.shared(("now", known), partial(desk.library.ask, partial(standing_of, run_id=run_id)))
+                yield _event("now", standing, after)
+            if time.monotonic() - spoke >= _QUIET:
+                spoke = time.monotonic()
+                yield _COMMENT
+            if once:
+                return
 
 
-async def _news(store: Store, run_id: str, before: Any, after: int, step: int) -> dict[str, Any] | None:
-    """What has happened since; None when nothing has."""
-    stamp = (await store.read(_STAMP, (run_id,)))[0]
-    if stamp == before:
-        return None
+async def batch_events(desk: Desk, batch_id: str, *, once: bool = False) -> AsyncIterator[bytes]:
+    """How a batch stands, whenever that has changed, until it has ended."""
+    before, spoke = None, time.monotonic()
+    while True:
+        standing = await desk.lookout.batch(batch_id, partial(batch_standing, batch_id=batch_id))
+        if standing != before:
+            before, spoke = standing, time.monotonic()
+            yield _event("done" if standing["ended"] else "now", standing, sum(standing["counts"].values()))
+        if standing["ended"] or once or desk.lookout.ended:
+            return
+        if time.monotonic() - spoke >= _QUIET:
+            spoke = time.monotonic()
+            yield _COMMENT
+        await asyncio.sleep(_NOW)
+
+
+async def _news(run_id: str, after: int, step: int, store: Store) -> _News:
+    """What has happened since."""
     record = await store.run(run_id)
     rows = await _rows_after(store, run_id, after)
     steps, top = await _steps_after(store, run_id, step)
-    over = record["status"] in OVER
-    return {
-        **{"stamp": stamp, "seq": max((entry.seq for entry in rows), default=after), "top": top, "call": index_of(rows), "step": steps},
-        "waiting": record.get("waiting") if record["status"] == "paused" else None,
-        "over": head_of(record, await store.entries(run_id)) if over else None,
-    }
+    seq, over = max((entry.seq for entry in rows), default=after), record["status"] in OVER
+    sent = [_event(kind, {"items": items}, seq) for kind, items in (("call", index_of(rows)), ("step", steps)) if items]
+    if record["status"] == "paused" and record.get("waiting"):
+        sent.append(_event("interrupt", record["waiting"], seq))
+    if over:
+        sent.append(_event("done", head_of(record, await store.entries(run_id)), seq))
+    return _News(tuple(sent), seq, max(step, top), over)
 
 
 async def _step_before(store: Store, run_id: str, after: int) -> int:
@@ -110,19 +137,6 @@ async def _blobs(store: Store, packed: Sequence[bytes]) -> dict[bytes, bytes]:
         rows = await store.read(f"SELECT digest, body FROM blobs WHERE digest IN ({', '.join('?' * len(part))})", part)  # noqa: S608
         found.update((bytes(key), bytes(body)) for key, body in rows)
     return found
-
-
-async def _spent(desk: Desk, store: Store, run_id: str) -> dict[str, Any]:
-    return head_of(await store.run(run_id), await desk.library.entries(store, run_id))
-
-
-def _waiting() -> list[dict[str, Any]]:
-    """The models that are being called from this process, and how many calls wait for a slot."""
-    return [
-        {"model": model, "in_flight": one.active, "waiting": one.waiting, "limit": int(one.limit)}
-        for model, one in limiters().items()
-        if one.active or one.waiting
-    ]
 
 
 def _event(kind: str, data: Mapping[str, Any], seq: int) -> bytes:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from symposia.viewer.doors import Turned
-from symposia.viewer.join import STATIC, joined
+from symposia.viewer.join import STATIC, joined, joined_later
 
 _TYPES = {
     ".js": "text/javascript",
@@ -23,7 +23,7 @@ _KEPT = {"Cache-Control": "no-cache"}  # kept, and asked for by its ETag every t
 
 
 def pages() -> APIRouter:
-    """`/`, `/app.js` and `/static/...`."""
+    """`/`, `/app.js`, `/later.js` and `/static/...`."""
     router = APIRouter()
 
     @router.get("/")
@@ -33,6 +33,10 @@ def pages() -> APIRouter:
     @router.get("/app.js")
     async def script(request: Request) -> Response:
         return _answer(request, joined().encode(), ".js")
+
+    @router.get("/later.js")
+    async def later(request: Request) -> Response:
+        return _answer(request, joined_later().encode(), ".js")
 
     @router.get("/favicon.ico")
     async def icon() -> Response:

@@ -14,11 +14,12 @@ from symposia.viewer import batches as tables
 from symposia.viewer.calls import Calls, in_order, index_of
 from symposia.viewer.compared import batches_compared, runs_compared
 from symposia.viewer.desk import Desk
-from symposia.viewer.heads import head_of, verdict_of
+from symposia.viewer.heads import Head, head_of, verdict_of
 from symposia.viewer.methods import method_page
 from symposia.viewer.query import read_query
 from symposia.viewer.records import Book
 from symposia.viewer.steps import run_page, thin_steps
+from symposia.viewer.table import as_csv, sent
 from symposia.viewer.texts import folded
 
 _ID = re.compile(r"[\w-]{1,80}")
@@ -68,17 +69,18 @@ async def state(desk: Desk, store: Store, *, run_id: str, n: int) -> dict[str, A
     return {"n": n, "from": "checkpoint", "diverged": True, "state": folded(plain(found), book.texts)}
 
 
-async def calls(desk: Desk, store: Store, *, run_id: str) -> dict[str, Any]:
-    """A line per call."""
+async def calls(desk: Desk, store: Store, *, run_id: str, step: int | None = None) -> dict[str, Any]:
+    """A line per call, of the whole run or of one step."""
     record = await store.run(named(run_id))
-    items = index_of(await desk.library.entries(store, record["run_id"]))
+    lines = index_of(await desk.library.entries(store, record["run_id"]))
+    items = [line for line in lines if step is None or line["step"] == step]
     return {"items": items, "next": None, "total": len(items)}
 
 
 async def call(desk: Desk, store: Store, *, run_id: str, place: str) -> dict[str, Any]:
     """One call whole."""
     book = await desk.library.book(store, named(run_id))
-    made = Calls(await desk.library.entries(store, book.seen.record["run_id"]), book.page["steps"])
+    made = Calls(await desk.library.entries(store, book.seen.record["run_id"]), book.page["steps"], book.took)
     found = made.call(place, book.texts)
     if found is None:
         raise UnknownName.of("call", place[:200], made.places, remedy="the run's list of calls has the places")
@@ -105,20 +107,42 @@ async def batches(desk: Desk, store: Store) -> dict[str, Any]:
     return await tables.listed(store)
 
 
-async def batch(desk: Desk, store: Store, *, batch_id: str) -> dict[str, Any]:
-    """One batch with counts, failures and facets."""
-    return await tables.page_of(store, desk.library.heads, named(batch_id))
+async def batch(desk: Desk, store: Store, *, batch_id: str, quick: bool = False) -> dict[str, Any]:
+    """One batch with counts, failures and facets; `quick` leaves out facets."""
+    return await tables.page_of(store, desk.library.heads, named(batch_id), quick=quick)
+
+
+async def facets(desk: Desk, store: Store, *, batch_id: str, begin: bool = False) -> dict[str, Any]:
+    """How a batch's rows fall apart, their last states included as far as these are rebuilt; `begin` rebuilds those of a large batch."""
+    return await tables.divided(store, desk.library.heads, desk.library.states, named(batch_id), begin=begin)
 
 
 async def rows(desk: Desk, store: Store, *, batch_id: str, q: str, after: int) -> dict[str, Any]:
     """The rows that the filter keeps: all of a batch up to 10,000, else a window."""
-    query = read_query(q)
-    every = await tables.rows_of(store, desk.library.heads, named(batch_id), paths=query.needs_paths)
-    found = [row for row in every if query.keeps(row)]
-    whole = len(every) <= _WHOLE
+    found, every, told = await _kept(desk, store, batch_id, q)
+    whole = every <= _WHOLE
     items = found if whole else found[max(0, after) : max(0, after) + _WINDOW]
     end = max(0, after) + len(items)
-    return {"items": items, "next": None if whole or end >= len(found) else end, "total": len(found), "of": len(every)}
+    more = None if whole or end >= len(found) else end
+    return {"items": sent(items, every), "next": more, "total": len(found), "of": every, **told}
+
+
+async def rows_csv(desk: Desk, store: Store, *, batch_id: str, q: str) -> str:
+    """All rows that the filter keeps, as CSV."""
+    found, _, _ = await _kept(desk, store, batch_id, q)
+    return await as_csv(store, found)
+
+
+async def _kept(desk: Desk, store: Store, batch_id: str, q: str) -> tuple[list[Head], int, dict[str, Any]]:
+    """The rows that a filter keeps, of how many, and what has to be said about it."""
+    query, library = read_query(q), desk.library
+    every = await tables.rows_of(store, library.heads, named(batch_id), paths=query.needs_paths)
+    progress = None
+    if query.needs_states:
+        begin = tables.settled(await tables.record_of(store, batch_id), every)
+        progress = await library.states.progress(library.heads, batch_id, every, begin=begin)
+    found, removed = query.over(library.states.with_states(library.heads, every))
+    return found, len(every), {"removed_by": removed, "states": progress}
 
 
 async def methods(desk: Desk, store: Store) -> dict[str, Any]:
@@ -132,11 +156,11 @@ async def method(desk: Desk, store: Store, *, name: str) -> dict[str, Any]:
     return method_page(name)
 
 
-async def compare(desk: Desk, store: Store, *, a: str, b: str) -> dict[str, Any]:
-    """Two runs, or two batches."""
+async def compare(desk: Desk, store: Store, *, a: str, b: str, rows: str = "changed") -> dict[str, Any]:
+    """Two runs, or two batches; of these the rows of a cell of their table, or those whose answer changed."""
     known = [bool(await store.batches(batch_id=named(one))) for one in (a, b)]
     if all(known):
-        return {"of": "batches", **await batches_compared(store, desk.library.heads, a, b)}
+        return {"of": "batches", **await batches_compared(store, desk.library.heads, a, b, which=rows)}
     if any(known):
         raise BadInput("a run cannot be compared with a batch", remedy="name two runs, or two batches")
     books: list[Book] = [await desk.library.book(store, named(one)) for one in (a, b)]

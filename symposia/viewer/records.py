@@ -1,24 +1,32 @@
 """A run as the viewer shows it: thin steps, one step whole, the state after it, and what a search finds. No HTTP, no call to any model."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from symposia.draw import laps
 from symposia.execution import Moment
-from symposia.records import Look, params_of, state_at, to_json, written
+from symposia.records import Look, look, params_of, state_at, to_json, written
 from symposia.runs import plain
 from symposia.state.errors import BadInput, shorten
 from symposia.state.place import step_of
 from symposia.state.show import Show
-from symposia.viewer.calls import index_of, prompt_of, reply_of
+from symposia.state.store import Entry, Store
+from symposia.tools.answers import TASKS, extract
+from symposia.tools.llm import READINGS
+from symposia.viewer.bandits import evidence
+from symposia.viewer.calls import base_of, index_of, prompt_of, reply_of
+from symposia.viewer.find import hit_in
+from symposia.viewer.flight import flight_of
 from symposia.viewer.heads import head_of, verdict_of
-from symposia.viewer.steps import begins_at, divergence, run_page, show_for, standing, tasks_of, thin, wrote
+from symposia.viewer.steps import begins_at, cases_run, divergence, run_page, show_for, standing, tasks_of, thin, wrote
 from symposia.viewer.texts import asked, folded
+from symposia.viewer.took import spans_of
 from symposia.viewer.turning import leading, turns
 
 _MOST_HITS = 200
-_AROUND = 60  # characters on each side of what was found
 _ANSWER = 80  # characters of an answer in a line
 
 
@@ -33,9 +41,28 @@ class Book:
     """The steps with the values they wrote."""
     texts: dict[str, str] = field(default_factory=dict)
     """Long texts by their digest, as far as they were given out or looked for."""
+    readings: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What parsers read when the run was replayed, by the place that asked and the reply's text."""
 
     @classmethod
-    async def of(cls, seen: Look) -> "Book":
+    async def open(cls, store: Store, run_id: str) -> "Book":
+        """Read and replay a run.
+
+        Raises:
+            UnknownName: There is no such run.
+        """
+        readings: dict[tuple[str, str], Any] = {}
+        token = READINGS.set(readings)
+        try:
+            seen = await look(store, run_id)
+        finally:
+            READINGS.reset(token)
+        book = await cls.of(seen, readings)
+        book.page["bandit"] = await evidence(store, seen.entries)
+        return book
+
+    @classmethod
+    async def of(cls, seen: Look, readings: Mapping[tuple[str, str], Any] | None = None) -> "Book":
         """What is shown of a run that was looked at."""
         known = await to_json(seen, texts=False)
         show = show_for(seen.record["method"])
@@ -45,18 +72,22 @@ class Book:
         digests = {step.step: step.digest.hex() for step in seen.recorded}
         rounds = {step["step"]: number for number, lap in enumerate(laps(steps)) for step in lap}
         states = {m.step: m.values for m in seen.moments if not m.frame}
+        flying: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+        for line in index_of(seen.entries):
+            flying[line["step"]].append(line)
         lines = [
             {
                 **thin(step, show, states.get(step["step"], {})),
                 **{"round": rounds[step["step"]], "digest": digests.get(step["step"]), "turning": marks.get(step["step"])},
-                "leading": _short(leads.get(step["step"])),
+                **{"leading": _short(leads.get(step["step"])), "flight": flight_of(flying[step["step"]])},
             }
             for step in steps
         ]
         run = {**head_of(seen.record, seen.entries), "correct": await verdict_of(seen.record)}
         page = {**run_page(seen, run), "states": standing(seen), "steps": lines}
         page |= {"first_divergence": divergence(seen.first_divergence), "cannot_replay": seen.cannot_replay}
-        return cls(seen, page, steps)
+        page["saved"] = seen.record["checkpoints"] == "each" and not seen.cannot_replay
+        return cls(seen, page, steps, readings=dict(readings or {}))
 
     def step(self, number: int, keys: Sequence[str] | None = None) -> dict[str, Any]:
         """One step with what was written there.
@@ -79,8 +110,9 @@ class Book:
             if keys is None or key in keys
         ]
         places = {call["place"] for call in full["calls"]}
-        calls = index_of([entry for entry in self.seen.entries if entry.place in places])
-        return {**line, "wrote": changes, "calls": calls, "frames": self._frames(number)}
+        made = [entry for entry in self.seen.entries if entry.place in places]
+        cases = cases_run(show_for(self.seen.record["method"]), before, made)
+        return {**line, "wrote": changes, "calls": index_of(made), "cases": cases, "frames": self._frames(number)}
 
     def state(self, number: int) -> dict[str, Any]:
         """The whole state after a step, rebuilt.
@@ -112,13 +144,43 @@ class Book:
         found: list[dict[str, Any]] = []
         total = 0
         for address, text in self._searched():
-            at = text.lower().find(wanted.lower())
-            if at < 0:
-                continue
-            total += 1
-            if len(found) < _MOST_HITS:
-                found.append({**address, "head": text[max(0, at - _AROUND) : at + len(wanted) + _AROUND], "at": at})
+            hit = hit_in(text, wanted)
+            total += hit is not None
+            if hit and len(found) < _MOST_HITS:
+                found.append({**address, **hit})
         return {"items": found, "next": None, "total": total}
+
+    def took(self, entry: Entry) -> dict[str, Any] | None:
+        """What the method went on with of a reply, `{value, spans, by}`; None where that is not known.
+
+        `by` is `parser` for what the call's own parser returned when the run was replayed. Of a call without one it is `answer`: what the
+        reader of the run's task finds in the text, told only where the run has written just that down.
+        """
+        text = reply_of(entry)
+        key = base_of(entry.place), text
+        if key in self.readings:
+            value, by = self.readings[key], "parser"
+        else:
+            value, by = self._answer_in(text), "answer"
+            if value is None:
+                return None
+        return {"value": plain(value), "spans": spans_of(text, value), "by": by}
+
+    def _answer_in(self, text: str) -> Any:
+        """The answer that stands in a text, if the run holds it."""
+        given = self.seen.record["input"]
+        task = given.get("task") if isinstance(given, Mapping) else None
+        if not self.seen.trusted or not isinstance(task, str) or task not in TASKS:
+            return None
+        found = extract(text, task)
+        return found if found in self._held else None
+
+    @cached_property
+    def _held(self) -> set[Any]:
+        """The short values that the run has written."""
+        return {
+            value for step in self.full for key, change in step["wrote"].items() if key != "params" for value in _leaves(change["value"])
+        }
 
     def _searched(self) -> Iterator[tuple[dict[str, Any], str]]:
         for step in self.full:
@@ -176,11 +238,16 @@ def _short(answer: Any) -> Any:
 
 def _texts(value: Any) -> Iterator[str]:
     """All texts of a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
+    return (leaf for leaf in _leaves(value) if isinstance(leaf, str))
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """All texts, numbers and the like of a value."""
+    if isinstance(value, Mapping):
         for item in value.values():
-            yield from _texts(item)
+            yield from _leaves(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _texts(item)
+            yield from _leaves(item)
+    elif isinstance(value, str | int | float):
+        yield value

@@ -2,14 +2,17 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
 from symposia.records import Look, call_record, flat, params_of, toys_of
-from symposia.registry import load
+from symposia.registry import load, names
 from symposia.shapes import brief
-from symposia.state.errors import BadInput
+from symposia.state.errors import BadInput, SymposiaError
 from symposia.state.place import step_of
 from symposia.state.show import Show, show_of, summary_of
+from symposia.state.store import Entry
+from symposia.tools.programs import Called, passes
 from symposia.viewer.texts import folded, size_of
 
 
@@ -29,9 +32,11 @@ def run_page(seen: Look, run: Mapping[str, Any]) -> dict[str, Any]:
         "input": folded(record["input"], {}),
         "params": folded(params_of(record), {}),
         "changed": _changed(record),
+        "labels": labels_of(record["method"], params_of(record)),
         "marks": folded([{"at": mark["at"], "keys": list(mark["values"])} for mark in record["marks"]], {}),
         "toys": toys_of(seen.entries),
         "seq": max((entry.seq for entry in seen.entries), default=0),
+        "known_method": record["method"] in names(),
     }
 
 
@@ -96,6 +101,48 @@ def wrote(key: str, change: Mapping[str, Any]) -> dict[str, Any]:
 def begins_at(before: Mapping[str, Any], key: str, change: Mapping[str, Any]) -> dict[str, int]:
     """Where in its list the first of the appended items stands."""
     return {"at": len(before.get(key) or [])} if change["op"] == "append" else {}
+
+
+def labels_of(method: str, params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What the members of a value are called, by its key, where the method's file can tell from the parameters."""
+    found: dict[str, list[str]] = {}
+    for key, hint in show_for(method).kinds.items():
+        told = getattr(load(method).module, hint.fields.get("labels", ""), None)
+        if callable(told):
+            with suppress(KeyError, TypeError, ValueError, SymposiaError):  # parameters of an older version
+                found[key] = [str(name) for name in told(params)]
+    return found
+
+
+def cases_run(show: Show, before: Mapping[str, Any], entries: Sequence[Entry]) -> dict[str, list[dict[str, Any]]]:
+    """Cases that a step ran code on, judged again from what the journal has: `{at, status, got, place}` by the key of the results.
+
+    Args:
+        show: The hints, which say where the cases stand.
+        before: The state that the step found.
+        entries: What was done in the step.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key, hint in show.kinds.items():
+        cases = before.get(hint.keys.get("cases", ""))
+        if hint.kind != "tests" or not isinstance(cases, list):
+            continue
+        calls = [(e, e.outcome["value"]) for e in entries if e.kind == "execute" and "arguments" in e.request and "value" in e.outcome]
+        ran = [
+            {"at": at, "status": _judged(called, case), "got": folded(called["text"], {}), "place": entry.place}
+            for entry, called in calls
+            for at, case in enumerate(cases)
+            if isinstance(case, Mapping) and case.get("arguments") == entry.request["arguments"]
+        ]
+        if ran:
+            found[key] = ran
+    return found
+
+
+def _judged(called: Mapping[str, Any], case: Mapping[str, Any]) -> str:
+    if called["status"] in ("error", "timeout"):
+        return str(called["status"])
+    return "pass" if passes(cast("Called", called), str(case.get("expected"))) else "fail"
 
 
 def _why(why: Mapping[str, Any]) -> dict[str, Any]:

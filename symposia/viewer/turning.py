@@ -39,7 +39,7 @@ async def turns(leads: Sequence[tuple[int, Any]], reference: Any) -> dict[int, T
     known = [(step, answer) for step, answer in leads if isinstance(answer, str | int | float)]
     if not known:
         return {}
-    if _comparable(reference):
+    if comparable(reference):
         return await _decided(known, reference)
     found: dict[int, Turn] = {}
     for (_, before), (step, answer) in pairwise(known):
@@ -63,7 +63,8 @@ async def _decided(known: Sequence[tuple[int, Any]], reference: Any) -> dict[int
     return {first: "right" if last else "wrong"}
 
 
-def _comparable(reference: Any) -> bool:
+def comparable(reference: Any) -> bool:
+    """Whether answers can be held against a reference; tests are none, and neither is nothing."""
     if reference is None or holds_tests(reference):
         return False
     try:

@@ -1,6 +1,7 @@
 // What the server is asked: JSON, errors with a remedy, and a small store of answers that never change.
 
 import { useEffect, useState } from "./vendor/preact.js";
+import { loaded } from "./lazy.js";
 
 /** @typedef {{error: string, message: string, remedy?: string, status: number}} Fault */
 /** @template T @typedef {{data: T|undefined, fault: Fault|undefined, slow: number, again: () => void}} Asked */
@@ -17,19 +18,16 @@ export const carried = () => /** @type {any} */ (globalThis).symposiaData;
 function held(path) {
   const data = carried();
   if (path === null || !data) return path === null ? undefined : kept.get(path);
-  if (Object.hasOwn(data, path)) return data[path];
-  const state = /^(\/runs\/[^/]+)\/state\/(\d+)$/.exec(path);
-  return state ? rebuilt(data, state[1], Number(state[2])) : undefined;
+  return loaded()?.answerOf(data, path);
 }
 
-/** The state after a step, from what the steps of a file wrote. @param {Record<string, any>} data @param {string} run @param {number} last */
-function rebuilt(data, run, last) {
-  const state = new Map(Object.entries(data[run].input ?? {}));
-  for (const step of data[run].steps) {
-    if (step.n > last) break;
-    for (const w of data[`${run}/steps/${step.n}`]?.wrote ?? []) state.set(w.key, w.op === "append" ? [...(state.get(w.key) ?? []).slice(0, w.at), ...w.value] : w.value);
+/** The same while a page is drawn: what cannot be answered is said when it is asked for. @param {string|null} path */
+function atHand(path) {
+  try {
+    return held(path);
+  } catch {
+    return undefined;
   }
-  return { n: last, from: "file", state: Object.fromEntries(state) };
 }
 
 /**
@@ -63,8 +61,8 @@ function keep(path, answer) {
   if (kept.size > KEPT) kept.delete(/** @type {string} */ (kept.keys().next().value));
 }
 
-/** @param {Response} response @returns {Promise<Fault>} */
-async function refusal(response) {
+/** What a refused request was refused for. @param {Response} response @returns {Promise<Fault>} */
+export async function refusal(response) {
   const body = await response.json().catch(() => ({}));
   const said = body && typeof body.error === "object" && body.error ? body.error : body;
   const name = typeof said.error === "string" ? said.error : said.code || said.type || `HTTP ${response.status}`;
@@ -105,7 +103,7 @@ export function useAsked(path, how = {}) {
     return () => clearInterval(timer);
   }, [path, how.every]);
   const fresh = got.path === path;
-  return { data: fresh ? got.data : held(path), fault: fresh ? got.fault : undefined, slow, again: () => setRound((n) => n + 1) };
+  return { data: fresh ? got.data : atHand(path), fault: fresh ? got.fault : undefined, slow, again: () => setRound((n) => n + 1) };
 }
 
 /** @param {any} said @returns {Fault} */

@@ -2,18 +2,21 @@
 
 import { html, render, useEffect, useErrorBoundary, useState } from "./vendor/preact.js";
 import { ask, carried, useAsked } from "./api.js";
-import { Trouble, toClipboard } from "./parts.js";
+import { Toys, Trouble, toClipboard } from "./parts.js";
+import { lazy } from "./lazy.js";
 import { useRoute } from "./route.js";
-import { Batch, Batches } from "./views/batch.js";
-import { Compare } from "./views/compare.js";
+import { short } from "./words.js";
 import { Help } from "./views/help.js";
 import { Run } from "./views/run.js";
 import { Runs } from "./views/runs.js";
 
+const waits = () => html`<main class="list"></main>`;
+const [Batch, Batches, Compare] = ["Batch", "Batches", "Compare"].map((name) => lazy(name, waits));
+
 /** What a key does; views listen for `symposia-key`. @type {Record<string, string>} */
 const KEYS = {
   j: "down", ArrowDown: "down", k: "up", ArrowUp: "up", n: "call-next", p: "call-before", "[": "round-before", "]": "round-after",
-  t: "turning", x: "failure", g: "graph", s: "state", f: "fork", c: "compare", e: "export", Enter: "open", Escape: "back",
+  t: "turning", x: "failure", g: "graph", s: "state", f: "fork", c: "compare", e: "export", a: "answer", End: "newest", Enter: "open", Escape: "back",
 };
 
 /** @param {EventTarget|null} target */
@@ -42,7 +45,7 @@ function App() {
         toClipboard(location.href).then(() => setTold("Link copied."), () => setTold("The browser forbids copying."));
         setTimeout(() => setTold(""), 2500);
       } else if (Object.hasOwn(KEYS, event.key)) {
-        if (event.key.startsWith("Arrow")) event.preventDefault();
+        if (event.key.startsWith("Arrow") || event.key === "a") event.preventDefault(); // the letter would be typed into the form
         dispatchEvent(new CustomEvent("symposia-key", { detail: KEYS[event.key] }));
       }
     };
@@ -67,7 +70,7 @@ function Shown({ route }) {
 /** @param {{onHelp: () => void, version?: string, file?: any}} props */
 function Top({ onHelp, version, file }) {
   const help = html`<span class="grow"></span><button class="quiet" onClick=${onHelp}>Keys <kbd>?</kbd></button>`;
-  if (file) return html`<nav class="top" aria-label="Main"><a class="brand" href=${file.start}>Symposia</a><span class="dim">a file of ${new Date(1000 * file.made).toLocaleDateString()}, version ${file.version}${file.without?.length ? `, without ${file.without.join(" and ")}` : ""}</span>${help}</nav>`;
+  if (file) return html`<nav class="top" aria-label="Main"><a class="brand" href=${file.start}>Symposia</a><span class="dim">a file of ${new Date(1000 * file.made).toLocaleDateString()}, version ${file.version}${file.models?.length ? `, ${short(file.models.join(", "), 60)}` : ""}${file.without?.length ? `, without ${file.without.join(" and ")}` : ""}</span><${Toys} toys=${file.toys} />${help}</nav>`;
   return html`<nav class="top" aria-label="Main"><a class="brand" href="#/runs" title=${version ? `version ${version}` : ""}>Symposia</a><a href="#/runs">Runs</a><a href="#/batches">Batches</a>${help}</nav>`;
 }
 

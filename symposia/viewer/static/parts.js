@@ -12,11 +12,34 @@ export function Plain({ text }) {
   return visible(text).map((part) => (typeof part === "string" ? part : html`<span class="sign" title=${part.code}>${part.sign}</span>`));
 }
 
+/** @typedef {{start: number, end: number, kind: "took"|"found"}} Mark */
+
+/** A stretch of a text with some of it marked. @param {{text: string, marks: Mark[]}} props */
+export function Marked({ text, marks }) {
+  const edges = [...new Set([0, text.length, ...marks.flatMap((m) => [m.start, m.end]).filter((at) => at > 0 && at < text.length)])].sort((a, b) => a - b);
+  return edges.slice(0, -1).map((start, n) => {
+    const part = text.slice(start, edges[n + 1]);
+    const kinds = [...new Set(marks.filter((m) => m.start <= start && m.end >= edges[n + 1]).map((m) => m.kind))];
+    return kinds.length ? html`<mark key=${start} class=${kinds.join(" ")} title=${kinds.includes("took") ? "what the parser took" : undefined}><${Plain} text=${part} /></mark>` : html`<${Plain} key=${start} text=${part} />`;
+  });
+}
+
+const PLACES = 500; // of one text that are marked
+
+/** Where a text stands in another, whatever its case. @param {string} text @param {string} wanted @returns {Mark[]} */
+function placesOf(text, wanted) {
+  const [all, one] = [text.toLowerCase(), wanted.toLowerCase()];
+  /** @type {Mark[]} */
+  const found = [];
+  for (let at = all.indexOf(one); at >= 0 && found.length < PLACES; at = all.indexOf(one, at + one.length)) found.push({ start: at, end: at + one.length, kind: "found" });
+  return found;
+}
+
 /**
  * A text of any length: its head, and more on demand; one that stands elsewhere is fetched when it is asked for.
- * @param {{value: any, run?: string, head?: number, mono?: boolean}} props
+ * @param {{value: any, run?: string, head?: number, mono?: boolean, wrap?: boolean, marks?: Mark[], find?: string, as?: any}} props `as` draws a text in which nothing is marked
  */
-export function Text({ value, run, head = HEAD, mono = false }) {
+export function Text({ value, run, head = HEAD, mono = false, wrap = true, marks = [], find = "", as = Plain }) {
   const [shown, setShown] = useState(head);
   const [whole, setWhole] = useState(/** @type {string|null} */ (null));
   const [said, setSaid] = useState("");
@@ -36,9 +59,13 @@ export function Text({ value, run, head = HEAD, mono = false }) {
       setSaid(/** @type {any} */ (fault).message);
     }
   };
+  useEffect(() => {
+    if (find && shown < length && shown < MORE) more();
+  }, [find, value]);
   const rest = length - Math.min(shown, text.length);
-  return html`<div class=${mono ? "text mono" : "text"}>
-    <${Plain} text=${text.slice(0, shown)} />${rest > 0 && html`<span class="dim">…</span>`}
+  const all = find ? [...marks, ...placesOf(text.slice(0, shown), find)] : marks;
+  return html`<div class=${`text ${mono ? "mono" : ""} ${wrap ? "" : "unwrapped"}`}>
+    ${all.length ? html`<${Marked} text=${text.slice(0, shown)} marks=${all} />` : html`<${as} text=${text.slice(0, shown)} />`}${rest > 0 && html`<span class="dim">…</span>`}
     ${rest > 0 && html`<button class="more" onClick=${more}>${number(Math.min(shown, text.length))} of ${count(length, "character")}, show more</button>`}
     ${said && html`<span class="bad" role="alert">${said}</span>`}
   </div>`;

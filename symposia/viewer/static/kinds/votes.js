@@ -2,7 +2,8 @@
 
 import { html } from "../vendor/preact.js";
 import { Plain } from "../parts.js";
-import { count, headOf, number, plain } from "../words.js";
+import { count, headOf, number, plain, short } from "../words.js";
+import { besides, useSome, writers } from "./some.js";
 
 /** @typedef {{answer: any, count: number, weight: number}} Ballot */
 
@@ -16,43 +17,60 @@ const isTally = (value) => Array.isArray(value) && value.length > 0 && value.eve
 export const isRounds = (value) =>
   Array.isArray(value) && value.length > 0 && value.every((round) => Array.isArray(round) && round.length > 0 && round.every(isAnswer)) && value.some((/** @type {any[]} */ round) => round.some((v) => v !== null));
 
-/** @param {any[]} answers @param {any[]} [statuses] */
+/** The votes for each answer, and what has none: unreadable, refused, cut off, failed. @param {any[]} answers @param {any[]} [statuses] */
 export function tally(answers, statuses) {
   /** @type {Map<string, Ballot>} */
   const found = new Map();
-  let unread = 0;
+  /** @type {Map<string, number>} */
+  const none = new Map();
   answers.forEach((answer, n) => {
-    const bad = statuses && typeof statuses[n] === "string" && statuses[n] !== "ok";
-    if (answer === null || bad) {
-      unread += 1;
+    const status = statuses && typeof statuses[n] === "string" && statuses[n] !== "ok" ? statuses[n] : answer === null ? "unreadable" : "";
+    if (status) {
+      none.set(status, (none.get(status) ?? 0) + 1);
       return;
     }
     const key = JSON.stringify(answer);
     const ballot = found.get(key) ?? { answer, count: 0, weight: 0 };
     found.set(key, { answer, count: ballot.count + 1, weight: ballot.weight + 1 });
   });
-  return { ballots: [...found.values()].sort((a, b) => b.count - a.count), unread };
+  return { ballots: [...found.values()].sort((a, b) => b.count - a.count), none: [...none] };
 }
 
-/** @param {{value: any, state: any, name: string}} props */
-function View({ value, state, name }) {
-  if (isTally(value)) {
-    const ballots = value.map((/** @type {any} */ v) => ({ answer: v.answer, count: v.count ?? 0, weight: v.weight ?? v.count })).sort((/** @type {Ballot} */ a, /** @type {Ballot} */ b) => b.weight - a.weight);
-    return html`<${Bars} ballots=${ballots} unread=${0} weighted=${ballots.some((/** @type {Ballot} */ b) => b.weight !== b.count)} />`;
-  }
+/** @param {any[]} value @returns {Ballot[]} */
+const ballotsOf = (value) => value.map((v) => ({ answer: v.answer, count: v.count ?? 0, weight: v.weight ?? v.count })).sort((a, b) => b.weight - a.weight);
+
+/** The same votes with their weights, if those are of these votes. @param {Ballot[]} ballots @param {any} weights */
+function weighed(ballots, weights) {
+  if (!isTally(weights)) return ballots;
+  const known = new Map(ballotsOf(weights).map((b) => [JSON.stringify(b.answer), b]));
+  const all = ballots.length === known.size && ballots.every((b) => known.get(JSON.stringify(b.answer))?.count === b.count);
+  return all ? ballotsOf(weights) : ballots;
+}
+
+/** @param {import("./some.js").Shown} props */
+function View({ value, state, name, hint, page, n }) {
+  const quorum = page?.params?.quorum;
+  const tallied = isTally(value);
+  const [shown, more] = useSome(tallied ? [] : value.map((_, at) => at).reverse(), 8, "round");
+  if (tallied) return html`<${Bars} ballots=${ballotsOf(value)} none=${[]} quorum=${quorum} />`;
   const statuses = name === "answers" ? state.statuses : undefined;
-  return html`${value.map((/** @type {any[]} */ round, /** @type {number} */ n) => {
-    const { ballots, unread } = tally(round, Array.isArray(statuses?.[n]) ? statuses[n] : undefined);
-    return html`<section key=${n}>${value.length > 1 && html`<h5>round ${n}</h5>`}<${Bars} ballots=${ballots} unread=${unread} weighted=${false} /></section>`;
-  })}`;
+  const last = (/** @type {string} */ key) => writers(page, n, [key]).pop()?.n ?? -1;
+  const key = hint?.keys?.weight;
+  const weights = key && last(key) >= last(name) ? besides(state, hint, "weight") : null;
+  return html`${shown.reverse().map((at) => {
+    const { ballots, none } = tally(value[at], Array.isArray(statuses?.[at]) ? statuses[at] : undefined);
+    return html`<section key=${at}>${value.length > 1 && html`<h5>round ${at}</h5>`}<${Bars} ballots=${at === value.length - 1 ? weighed(ballots, weights) : ballots} none=${none} quorum=${quorum} /></section>`;
+  })}${more}`;
 }
 
 const MOST = 30; // answers with a bar of their own
 
-/** @param {{ballots: Ballot[], unread: number, weighted: boolean}} props */
-export function Bars({ ballots, unread, weighted }) {
+/** @param {{ballots: Ballot[], none: [string, number][], quorum?: number}} props */
+export function Bars({ ballots, none, quorum }) {
+  const weighted = ballots.some((b) => b.weight !== b.count);
   const all = ballots.reduce((sum, b) => sum + b.weight, 0);
-  const top = Math.max(...ballots.map((b) => b.weight), 1e-9);
+  const lost = none.reduce((sum, [, n]) => sum + n, 0);
+  const top = Math.max(...ballots.map((b) => b.weight), weighted ? 0 : Math.max(0, ...none.map(([, n]) => n)), 1e-9);
   const votes = ballots.reduce((sum, b) => sum + b.count, 0);
   return html`<div>
     <p class="says">${verdict(ballots, weighted, all)}</p>
@@ -61,10 +79,10 @@ export function Bars({ ballots, unread, weighted }) {
         <td class="name"><${Plain} text=${plain(headOf(b.answer) ?? String(b.answer))} /></td>
         <td><span class=${n === 0 ? "bar first" : "bar"} style=${{ width: `${(100 * b.weight) / top}%` }}></span></td>
         <td class="num">${number(b.weight)}</td>${weighted && html`<td class="num">${number(b.count)}</td>`}</tr>`)}
-      ${unread > 0 && html`<tr class="dim"><td>unreadable</td><td><span class="bar open" style=${{ width: `${(100 * unread) / Math.max(top, unread)}%` }}></span></td><td class="num">${unread}</td></tr>`}
+      ${none.slice(0, MOST).map(([what, n]) => html`<tr class="dim" key=${what}><td>${short(what, 20)}</td><td>${!weighted && html`<span class="bar open" style=${{ width: `${(100 * n) / top}%` }}></span>`}</td>${weighted && html`<td></td>`}<td class="num">${number(n)}</td></tr>`)}
       </tbody></table>
     ${ballots.length > MOST && html`<p class="dim">${MOST} of ${count(ballots.length, "answer")}</p>`}
-    <p class="dim">${count(votes, "vote")}${unread ? `, ${unread} could not be read` : ""}</p>
+    <p class="dim">${count(votes, "vote")}${lost ? `, ${lost} without an answer` : ""}${typeof quorum === "number" && quorum > 1 ? html`, <span class=${votes < quorum ? "bad" : ""}>quorum ${quorum} ${votes < quorum ? "not reached" : "reached"}</span>` : ""}</p>
   </div>`;
 }
 
@@ -74,9 +92,12 @@ function verdict(ballots, weighted, all) {
   const [first, second] = ballots;
   const name = plain(headOf(first.answer) ?? String(first.answer));
   if (!second) return html`<b>${name}</b>, all agree`;
-  if (first.weight === second.weight) return html`A tie between <b>${name}</b> and <b>${plain(String(second.answer))}</b>`;
+  const tied = ballots.filter((b) => b.weight === first.weight).length;
+  if (tied > 2) return html`A tie of ${number(tied)} answers; the first met counts`;
+  if (tied > 1) return html`A tie between <b>${name}</b> and <b>${plain(String(second.answer))}</b>`;
   const odd = weighted && first.count < Math.max(...ballots.map((b) => b.count));
   return html`<b>${name}</b> leads ${number(first.weight)} to ${number(second.weight)}, ${Math.round((100 * first.weight) / all)} % of ${weighted ? "the weight" : "the votes"}${odd ? ": by weight, not by count" : ""}`;
 }
 
-export const votes = { name: "votes", fits: (/** @type {any} */ value, /** @type {string} */ name) => isTally(value) || (isRounds(value) && !/score|weight|orm|status|confiden|verdict|best|label|side|order/.test(name)), View };
+/** @type {import("./index.js").Kind} */
+export const votes = { name: "votes", fits: (value, name, state, hint) => isTally(value) || (isRounds(value) && (Boolean(hint) || !/score|weight|orm|status|confiden|verdict|best|label|side|order/.test(name))), View };

@@ -1,16 +1,16 @@
 // A call: what was asked, what came back, and what the parser made of it.
 
-import { html, useEffect } from "../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { useAsked } from "../api.js";
-import { Diff } from "../kinds/diff.js";
-import { Json } from "../kinds/json.js";
-import { Chat } from "../kinds/plain.js";
 import { Copy, Plain, Tag, Text, Waiting } from "../parts.js";
 import { go, runHash, stepOf, withQuery } from "../route.js";
-import { count, dollars, duration, headOf, number, plain, short } from "../words.js";
+import { count, dollars, duration, number, plain, short } from "../words.js";
+import { Prompt, Reply, promptText, replyText } from "./said.js";
 
 /** @type {Record<string, string>} */
 const TONES = { ok: "good", failed: "bad", refused: "bad", truncated: "doubt", unreadable: "doubt" };
+/** With what a prompt is compared: the name in the address, the field of `around`, and the words. */
+const AGAINST = [["role", "role_before", "previous call of this role"], ["1", "round_before", "same place, round before"]];
 
 /** @param {{id: string, place: string, steps: any[], query: URLSearchParams, run: any}} props */
 export function CallView({ id, place, query, run }) {
@@ -19,6 +19,8 @@ export function CallView({ id, place, query, run }) {
   const call = asked.data;
   const around = call?.around ?? {};
   const part = query.get("part") ?? "both";
+  const look = { pretty: query.get("how") === "pretty", wrap: query.get("wrap") !== "0", find: query.get("in") ?? "" };
+  const against = AGAINST.find(([name, field]) => name === query.get("diff") && around[field]);
   useEffect(() => {
     const pressed = (/** @type {any} */ e) => {
       /** @type {Record<string, string|undefined>} */
@@ -32,14 +34,59 @@ export function CallView({ id, place, query, run }) {
   const back = html`<a class="back" href=${runHash(id, stepOf(place) ?? "")}>← step ${stepOf(place)}</a>`;
   if (!call) return html`${back}<${Waiting} asked=${asked} what=${`the call ${plain(place)}`} />`;
   return html`<header class="detail-head">${back}<h2 class="mono"><${Plain} text=${place} /></h2>
-      <div class="segments" role="group" aria-label="What is shown of the call">${["both", "prompt", "reply"].map((name) => html`<button key=${name} aria-pressed=${part === name} onClick=${() => go(withQuery({ part: name === "both" ? "" : name }), { replace: true })}>${name}</button>`)}</div></header>
+      <${Choice} label="What is shown of the call" names=${["both", "prompt", "reply"]} at=${part} onPick=${(/** @type {string} */ name) => turn({ part: name === "both" ? "" : name })} /></header>
     <p class="call-facts"><${Tag} tone=${TONES[call.status] ?? ""}>${call.status}<//> ${facts(call).map((fact, n) => html`${n ? " · " : ""}<${Plain} text=${fact} />`)}</p>
     <${Attempts} call=${call} />
     <${Moves} id=${id} around=${around} query=${query} />
-    ${part !== "reply" && html`<section class="said-part"><h3>Prompt</h3><${Prompt} request=${call.request ?? {}} id=${id} before=${around.round_before ? address(around.round_before) : null} query=${query} /></section>`}
-    ${part !== "prompt" && html`<section class="said-part"><h3>Reply</h3><${Reply} outcome=${call.outcome ?? {}} id=${id} />
+    <div class="call-tools"><${Choice} label="How texts are shown" names=${["raw", "pretty"]} at=${look.pretty ? "pretty" : "raw"} onPick=${(/** @type {string} */ name) => turn({ how: name === "pretty" ? name : "" })} />
+      <label class="choice"><input type="checkbox" checked=${look.wrap} onChange=${() => turn({ wrap: look.wrap ? "0" : "" })} /> wrap</label>
+      ${call.request && html`<label class="choice">diff <select aria-label="Compare the prompt with" value=${against?.[0] ?? ""} onChange=${(/** @type {any} */ e) => turn({ diff: e.target.value })}>
+        <option value="">none</option>${AGAINST.filter(([, field]) => around[field]).map(([name, , label]) => html`<option key=${name} value=${name}>${label}</option>`)}</select></label>`}
+      <${InCall} key=${place} find=${look.find} /></div>
+    ${part !== "reply" && html`<section class="said-part"><h3>Prompt ${against && html`<a class="dim" href=${runHash(id, around[against[1]])}>against <${Plain} text=${around[against[1]]} /></a>`}</h3>
+      <${Prompt} request=${call.request ?? {}} id=${id} other=${against ? address(around[against[1]]) : null} look=${look} /></section>`}
+    ${part !== "prompt" && html`<section class="said-part"><h3>Reply</h3><${Reply} call=${call} id=${id} look=${look} />
       ${call.complaint && html`<div class="notice doubt"><b>! What the parser said</b><${Text} value=${call.complaint} run=${id} /></div>`}</section>`}
-    <p class="copies"><${Copies} call=${call} /></p>`;
+    <p class="copies"><${Copies} call=${call} id=${id} /></p>`;
+}
+
+/** @param {Record<string, string>} changes */
+const turn = (changes) => go(withQuery(changes), { replace: true });
+
+/** @param {{label: string, names: string[], at: string, onPick: (name: string) => void}} props */
+function Choice({ label, names, at, onPick }) {
+  return html`<div class="segments" role="group" aria-label=${label}>${names.map((name) => html`<button key=${name} aria-pressed=${at === name} onClick=${() => onPick(name)}>${name}</button>`)}</div>`;
+}
+
+/** Finds in the texts of this call, marks every place and goes from one to the next. @param {{find: string}} props */
+function InCall({ find }) {
+  const [text, setText] = useState(find);
+  const [met, setMet] = useState(0);
+  const at = useRef(-1);
+  useEffect(() => {
+    const timer = setTimeout(() => text !== find && turn({ in: text }), 150);
+    return () => clearTimeout(timer);
+  }, [text]);
+  useEffect(() => {
+    at.current = -1;
+    const timer = setInterval(() => setMet(document.querySelectorAll("mark.found").length), 200); // long texts come later
+    return () => clearInterval(timer);
+  }, [find]);
+  const next = (/** @type {number} */ by) => {
+    const marks = [...document.querySelectorAll("mark.found")];
+    if (!marks.length) return;
+    marks[at.current]?.removeAttribute("data-here");
+    at.current = at.current < 0 && by < 0 ? marks.length - 1 : (at.current + by + marks.length) % marks.length;
+    marks[at.current].setAttribute("data-here", "");
+    marks[at.current].scrollIntoView({ block: "center" });
+  };
+  const pressed = (/** @type {KeyboardEvent} */ e) => {
+    if (e.key !== "Enter") return;
+    e.preventDefault();
+    next(e.shiftKey ? -1 : 1);
+  };
+  return html`<label class="search"><span class="away">Find in this call</span><input type="search" placeholder="find in this call" value=${text} onInput=${(/** @type {any} */ e) => setText(e.target.value)} onKeyDown=${pressed} /></label>
+    ${find && html`<span class="dim" role="status">${met ? count(met, "place") : "not in the texts shown"}</span>`}`;
 }
 
 /** @param {any} call */
@@ -57,7 +104,9 @@ function facts(call) {
 function Attempts({ call }) {
   const tried = call.attempts ?? [];
   if (!tried.length) return null;
-  return html`<ol class="attempts">${tried.map((/** @type {any} */ a, /** @type {number} */ n) => html`<li key=${n}><span class="bad">✗ ${short(a.error ?? a.name ?? "failed", 120)}</span>${a.waited ? `, waited ${number(a.waited)} s` : ""}</li>`)}<li class=${call.status === "ok" ? "good" : ""}>${call.status === "ok" ? "✓ then it went through" : `then: ${call.status}`}</li></ol>`;
+  const waited = tried.reduce((/** @type {number} */ sum, /** @type {any} */ a) => sum + (a.waited ?? 0), 0);
+  return html`<ol class="attempts" aria-label="Attempts">${tried.map((/** @type {any} */ a, /** @type {number} */ n) => html`<li key=${n}>${n + 1} <span class="bad">✗ ${short(a.error ?? a.name ?? "failed", 60)}</span> <${Plain} text=${short(a.message ?? "", 200)} />${a.waited ? `, waited ${number(a.waited)} s` : ""}</li>`)}
+    <li class=${call.status === "failed" ? "bad" : "good"}>${tried.length + 1} ${call.status === "failed" ? "✗ failed for good" : "✓ went through"}${waited ? `, after ${number(Math.round(100 * waited) / 100)} s of waiting` : ""}</li></ol>`;
 }
 
 /** @param {{id: string, around: any, query: URLSearchParams}} props */
@@ -66,35 +115,10 @@ function Moves({ id, around, query }) {
   return html`<nav class="moves" aria-label="Other calls">${links.map(([name, label, key]) => html`<a key=${name} href=${runHash(id, around[name], query)} title=${`key ${key}`}>${label}</a>`)}</nav>`;
 }
 
-/** The messages; against those of the round before where that is asked for. @param {{request: any, id: string, before: string|null, query: URLSearchParams}} props */
-function Prompt({ request, id, before, query }) {
-  const wanted = query.get("diff") === "1";
-  const other = useAsked(wanted ? before : null, { keep: true });
-  const chat = Array.isArray(request.messages) ? request.messages : null;
-  const rest = Object.fromEntries(Object.entries(request).filter(([key]) => key !== "messages"));
-  const lines = (/** @type {any} */ r) => (r?.messages ?? []).map((/** @type {any} */ m) => `${m.role}\n${headOf(m.content) ?? JSON.stringify(m.content)}`).join("\n\n");
-  return html`${before && html`<label class="choice"><input type="checkbox" checked=${wanted} onChange=${() => go(withQuery({ diff: wanted ? "" : "1" }), { replace: true })} /> mark what differs from the round before</label>`}
-    ${wanted && other.data ? html`<${Diff} before=${lines(other.data.request)} after=${lines(request)} />` : chat ? html`<${Chat} value=${chat} run=${id} fold=${1500} />` : html`<${Json} value=${request} run=${id} />`}
-    ${chat && Object.keys(rest).length > 0 && html`<details><summary class="dim">options sent</summary><${Json} value=${rest} run=${id} /></details>`}`;
-}
-
-/** @param {{outcome: any, id: string}} props */
-function Reply({ outcome, id }) {
-  if (outcome.error) return html`<div class="notice bad"><b>✗ ${short(outcome.error.name, 80)}</b> <${Text} value=${outcome.error.message ?? ""} run=${id} />${outcome.error.remedy && html`<p class="dim"><${Plain} text=${String(outcome.error.remedy)} /></p>`}</div>`;
-  const choices = outcome.value?.choices;
-  if (!Array.isArray(choices)) return headOf(outcome.value) !== null ? html`<${Text} value=${outcome.value} run=${id} />` : html`<${Json} value=${outcome.value} run=${id} />`;
-  return choices.map((/** @type {any} */ c, /** @type {number} */ n) => html`<div class="reply" key=${n}>
-    ${choices.length > 1 && html`<h5>choice ${n}</h5>`}
-    ${c.reasoning && html`<details><summary class="dim">reasoning</summary><${Text} value=${c.reasoning} run=${id} /></details>`}
-    ${c.refusal ? html`<p class="bad">✗ refused</p><${Text} value=${c.refusal} run=${id} />` : html`<${Text} value=${c.text ?? ""} run=${id} head=${4000} />`}
-    ${c.finish && c.finish !== "stop" && html`<p class="doubt">! ended by ${short(c.finish, 40)}</p>`}</div>`);
-}
-
-/** @param {{call: any}} props */
-function Copies({ call }) {
-  const reply = () => (call.outcome?.value?.choices ?? []).map((/** @type {any} */ c) => headOf(c.text) ?? "").join("\n");
+/** @param {{call: any, id: string}} props */
+function Copies({ call, id }) {
   const made = call.copy ?? {};
-  return html`<span class="dim">copy</span> <${Copy} text=${() => location.href} label="link" /> <${Copy} text=${reply} label="reply" />
+  return html`<span class="dim">copy</span> <${Copy} text=${() => location.href} label="link" /> ${call.request?.messages && html`<${Copy} text=${() => promptText(call.request, id)} label="prompt" />`} <${Copy} text=${() => replyText(call.outcome, id)} label="reply" />
     ${made.curl && html`<${Copy} text=${made.curl} label="curl" title="Exactly this call, with $OPENAI_API_KEY in place of a key" />`}
     ${made.python && html`<${Copy} text=${made.python} label="Python" title="Exactly this call with LiteLLM" />`}`;
 }

@@ -3,10 +3,12 @@
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { useAsked } from "../api.js";
 import { Diff } from "../kinds/diff.js";
-import { Plain, Status, Text, Waiting } from "../parts.js";
+import { Plain, Status, Text, Toys, Waiting } from "../parts.js";
 import { runHash } from "../route.js";
-import { count, dollars, headOf, isThin, number, plain, short } from "../words.js";
+import { count, dollars, headOf, isThin, number, short } from "../words.js";
+import { TwoBatches } from "./batches_compare.js";
 import { Answer, idOf } from "./runs.js";
+import { Saves } from "./saves.js";
 
 /** @param {{route: import("../route.js").Route}} props */
 export function Compare({ route }) {
@@ -14,7 +16,7 @@ export function Compare({ route }) {
   const asked = useAsked(`/compare?${new URLSearchParams({ a: route.id, b: route.place })}`, { every: going ? 2 : 0 });
   useEffect(() => setGoing(Boolean(asked.data?.heads?.some((/** @type {any} */ run) => run.status === "started"))), [asked.data]);
   if (!asked.data) return html`<main class="list"><${Waiting} asked=${asked} what="both" /></main>`;
-  return asked.data.of === "batches" ? html`<${TwoBatches} found=${asked.data} />` : html`<${TwoRuns} found=${asked.data} going=${going} />`;
+  return asked.data.of === "batches" ? html`<${TwoBatches} found=${asked.data} which=${route.query.get("rows") ?? "changed"} />` : html`<${TwoRuns} found=${asked.data} going=${going} />`;
 }
 
 /** @param {{found: any, going: boolean}} props */
@@ -23,7 +25,7 @@ function TwoRuns({ found, going }) {
   const { first } = found;
   const shown = found.steps.filter((/** @type {any} */ s) => !s.same);
   const given = [...Object.entries(found.input ?? {}), ...Object.entries(found.params ?? {})];
-  return html`<main class="list"><div class="bar"><h1>Compare</h1>${found.same && html`<b class="good">✓ the same, call by call</b>`}${going && html`<span class="tag live" role="status">● still running, what follows grows</span>`}</div>
+  return html`<main class="list"><div class="bar"><h1>Compare</h1>${found.same && html`<b class="good">✓ the same, call by call</b>`}${going && html`<span class="tag live" role="status">● still running, what follows grows</span>`}<${Toys} toys=${found.toys} /><span class="grow"></span><${Saves} path=${`/compare/export?a=${idOf(a)}&b=${idOf(b)}`} command=${`symposia diff ${idOf(a)} ${idOf(b)} --html compared.html`} /></div>
     <div class="two">${[a, b].map((run, n) => html`<section key=${n} class="side"><h2><a href=${runHash(idOf(run))}>${n ? "B" : "A"} · <${Plain} text=${String(run.method)} /> <span class="mono dim">${idOf(run)}</span></a></h2>
       <p><${Status} run=${run} /> <${Answer} run=${run} /></p><p class="dim">${count((run.calls?.live ?? 0) + (run.calls?.replayed ?? 0), "call")} · ${dollars(run.cost_usd)}${run.parent ? ` · fork of ${String(run.parent.run).slice(0, 6)} at ${run.parent.at}` : ""}</p></section>`)}</div>
     ${given.length > 0 && html`<section><h2>What was given</h2><table class="grid"><thead><tr><th>what</th><th>A</th><th>B</th></tr></thead><tbody>${given.map(([key, [one, two]]) => html`<tr key=${key}><td><${Plain} text=${key} /></td><td>${cell(one)}</td><td>${cell(two)}</td></tr>`)}</tbody></table></section>`}
@@ -89,21 +91,4 @@ function Side({ value, name, run, against }) {
   const [text, other] = [headOf(value), headOf(against)];
   if (text !== null && other !== null && name === "B") return html`<${Diff} before=${other} after=${text} />`;
   return html`<${Text} value=${text === null ? JSON.stringify(value) : value} run=${run} head=${1200} />`;
-}
-
-/** @param {{found: any}} props */
-function TwoBatches({ found }) {
-  const [a, b] = found.batches;
-  const table = found.table ?? {};
-  const percent = (/** @type {any} */ x) => (x ? `${(100 * x.estimate).toFixed(1)} %` : "not graded");
-  return html`<main class="list"><div class="bar"><h1>Compare batches</h1></div>
-    ${!found.same_method && html`<p class="notice doubt">! The methods differ, so their steps do not correspond; outcomes only.</p>`}
-    <p><a href=${`#/batches/${a.id}`}>A ${a.id}</a>: ${percent(a.accuracy)} right, <a href=${`#/batches/${b.id}`}>B ${b.id}</a>: ${percent(b.accuracy)} right; ${count(found.shared, "row")} in both${found.test ? html`; ${plain(found.test.test)}: difference ${number(found.test.difference)}, p ${number(found.test.p)}` : ""}</p>
-    <table class="grid cross"><thead><tr><th></th><th class="num">B right</th><th class="num">B wrong</th></tr></thead><tbody>
-      <tr><th>A right</th><td class="num">${table.right_right ?? 0}</td><td class="num">${table.right_wrong ?? 0}</td></tr>
-      <tr><th>A wrong</th><td class="num">${table.wrong_right ?? 0}</td><td class="num">${table.wrong_wrong ?? 0}</td></tr></tbody></table>
-    <h2>Rows whose answer changed <span class="dim">${number(found.rows.length)}</span></h2>
-    <table class="grid"><thead><tr><th>row</th><th>reference</th><th>A</th><th>B</th></tr></thead><tbody>${found.rows.slice(0, 200).map((/** @type {any} */ r) => html`<tr key=${`${r.row} ${r.repeat}`}><td>${short(r.row, 40)}</td><td>${cell(r.reference)}</td>
-      ${[r.a, r.b].map((side) => html`<td><a href=${runHash(side.run)}><${Status} run=${side} /></a> ${cell(side.answer)}</td>`)}</tr>`)}</tbody></table>
-    ${found.rows.length > 200 && html`<p class="dim">200 of ${count(found.rows.length, "row")}</p>`}</main>`;
 }

@@ -3,19 +3,22 @@
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { carried, useAsked } from "../api.js";
 import { Copy, Plain, Status, Text, Toys, Waiting, verdictOf } from "../parts.js";
+import { lazy, preload } from "../lazy.js";
 import { go, runHash, stepOf } from "../route.js";
 import { count, dollars, duration, headOf, number, plain, short } from "../words.js";
-import { CallView } from "./call.js";
-import { Fork } from "./fork.js";
-import { Graph } from "./graph.js";
-import { StepView } from "./step.js";
+import { Live, Spoken, grown, isLive, useAgain, useLive } from "./live.js";
+import { OpenStep } from "./open.js";
+import { Saves } from "./saves.js";
 import { Steps, useStepKeys } from "./steps.js";
 
-const LATE = 500; // milliseconds after which the journal's own steps stand in until the states are rebuilt
-const LIVE = 2; // seconds between two looks at a run that goes on
+const Fork = lazy("Fork");
+const [CallView, StepView] = ["CallView", "StepView"].map((name) => lazy(name, () => html`<p class="dim waiting" role="status">Reading …</p>`));
+const Graph = lazy("Graph", () => html`<section class="pane graph-pane"></section>`);
+const LATE = 150; // milliseconds after which the journal's own steps stand in until the states are rebuilt
 
 /** @param {{route: import("../route.js").Route}} props */
 export function Run({ route }) {
+  useEffect(preload, []);
   const path = `/runs/${encodeURIComponent(route.id)}`;
   const asked = useAsked(path);
   const [late, setLate] = useState(false);
@@ -25,14 +28,10 @@ export function Run({ route }) {
   }, []);
   const quick = useAsked(late && !asked.data && !asked.fault && !carried() ? `${path}?quick=1` : null);
   const page = asked.data ?? (asked.fault ? undefined : quick.data);
-  const going = page && ["started", "pending"].includes(page.run.status);
-  useEffect(() => {
-    if (!going) return undefined;
-    const timer = setInterval(() => document.hidden || asked.again(), LIVE * 1000);
-    return () => clearInterval(timer);
-  }, [going]);
+  const again = useAgain(asked);
+  const live = useLive(route.id, page, again);
   if (!page) return html`<main class="list"><${Waiting} asked=${asked} what="the run" /></main>`;
-  return html`<${Page} page=${page} route=${route} lost=${asked.fault} />`;
+  return html`<${Page} page=${page} route=${route} live=${live} again=${again} />`;
 }
 
 /** Where a run opens: at the call that failed, else at its turning point, else at its end. @param {any} page */
@@ -42,16 +41,21 @@ export function opening(page) {
   return String((turn ?? page.steps[page.steps.length - 1])?.n ?? "");
 }
 
-/** @param {{page: any, route: import("../route.js").Route, lost: any}} props */
-function Page({ page, route, lost }) {
-  const { run, steps } = page;
-  const method = useAsked(`/methods/${encodeURIComponent(run.method)}`, { keep: true });
-  const place = route.place || (page.states === "pending" ? "" : opening(page));
+/** @param {{page: any, route: import("../route.js").Route, live: any, again: (soon?: boolean) => void}} props */
+function Page({ page, route, live, again }) {
+  const { run } = page;
+  const steps = useMemo(() => grown(page, live.news), [page, live.news]);
+  const newest = steps[steps.length - 1]?.n;
+  const was = useRef(false); // once live, the view stays where the run ended
+  was.current ||= live.live;
+  const following = live.live && !route.place;
+  const method = useAsked(page.known_method === false ? null : `/methods/${encodeURIComponent(run.method)}`, { keep: true });
+  const place = route.place || (was.current ? String(newest ?? "") : page.states === "pending" ? "" : opening(page));
   const selected = stepOf(place);
   const isCall = /\./.test(place);
   useEffect(() => {
-    if (!route.place && place) go(runHash(route.id, place, route.query), { replace: true });
-  }, [route.place, place]);
+    if (!route.place && place && !following) go(runHash(route.id, place, route.query), { replace: true });
+  }, [route.place, place, following]);
   useEffect(() => {
     document.title = `${run.method} ${short(run.row ?? run.run_id, 30)} · ${isCall ? place : `step ${selected}`} · Symposia`;
   });
@@ -61,11 +65,19 @@ function Page({ page, route, lost }) {
   }, [place]);
   const pick = (/** @type {string|number} */ to) => go(runHash(route.id, to, kept(route.query)), { replace: !isCall });
   useStepKeys(steps, selected, pick, isCall);
+  const follow = () => live.live && go(runHash(route.id, "", kept(route.query)), { replace: true });
+  const ended = (/** @type {KeyboardEvent} */ e) => {
+    if (e.key !== "End" || !live.live) return;
+    e.preventDefault();
+    e.stopPropagation();
+    follow();
+  };
   const step = steps.find((/** @type {any} */ s) => s.n === selected);
   const [forking, setForking] = useState(false);
   const canFork = !carried() && page.states === "known" && selected !== null;
   useEffect(() => {
     const pressed = (/** @type {any} */ e) => {
+      if (e.detail === "newest") follow();
       if (e.detail === "fork" && canFork) setForking(true);
       if (e.detail === "compare" && run.parent && !carried()) go(compareHash(run));
       if (e.detail === "export" && !carried()) location.assign(exportPath(run));
@@ -73,15 +85,17 @@ function Page({ page, route, lost }) {
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);
   });
-  const done = !["started", "pending", "paused"].includes(run.status);
+  const done = !isLive(run);
   return html`<main class="run">
-    <${Head} page=${page} lost=${lost} onFork=${canFork ? () => setForking(true) : null} />
+    <${Head} page=${page} live=${live} onFork=${canFork ? () => setForking(true) : null}>${live.live && html`<${Live} page=${{ ...page, last: newest }} live=${live} again=${again} following=${following} onFollow=${follow} />`}<//>
+    <${Spoken} live=${live} run=${run} />
     <div class="panes">
       <${Graph} method=${method.data} steps=${steps} selected=${selected} onPick=${pick} />
-      <section class="pane steps-pane" aria-label="Steps"><h2>Steps <span class="dim">${number(steps.length)}</span></h2>
+      <section class="pane steps-pane" aria-label="Steps" onKeyDownCapture=${ended}><h2>Steps <span class="dim">${number(steps.length)}</span></h2>
         <${Steps} steps=${steps} selected=${selected} onPick=${pick} /></section>
       <section class="pane detail" ref=${detail} aria-label=${isCall ? "Call" : "Step"}>
         ${isCall ? html`<${CallView} id=${run.run_id} place=${place} steps=${steps} query=${route.query} run=${run} />`
+          : step && live.live && !page.steps.some((/** @type {any} */ s) => s.n === step.n && s.source !== "open") ? html`<${OpenStep} key=${step.n} page=${page} step=${step} news=${live.news} />`
           : step ? html`<${StepView} key=${step.n} page=${page} step=${step} query=${route.query} show=${method.data?.show ?? method.data?.SHOW} keep=${done} />`
           : html`<p class="dim">${page.states === "pending" ? "The states are being rebuilt from the journal …" : steps.length ? `This run has no step ${plain(place)}.` : "No step has ended yet."}</p>`}
       </section>
@@ -98,12 +112,12 @@ const exportPath = (run) => `api/runs/${encodeURIComponent(run.run_id)}/export?a
 /** What of the query goes along to another step. @param {URLSearchParams} query */
 function kept(query) {
   const next = new URLSearchParams();
-  for (const [name, value] of query) if (name === "show" || name.startsWith("as.")) next.set(name, value);
+  for (const [name, value] of query) if (["show", "scale", "find", "texts"].includes(name) || name.startsWith("as.")) next.set(name, value);
   return next;
 }
 
-/** @param {{page: any, lost: any, onFork: (() => void)|null}} props */
-function Head({ page, lost, onFork }) {
+/** @param {{page: any, live: any, onFork: (() => void)|null, children?: any}} props */
+function Head({ page, live, onFork, children }) {
   const { run } = page;
   const question = headOf(run.question) ?? "";
   const spent = run.calls ?? {};
@@ -118,13 +132,13 @@ function Head({ page, lost, onFork }) {
       <span class="grow"></span>
       ${onFork && html`<button onClick=${onFork} title="Start a changed run after the step that is shown (f)">Fork</button>`}
       ${run.parent && !carried() && html`<a href=${compareHash(run)} title="key c">compare with parent</a>`}
-      ${!carried() && html`<a href=${exportPath(run)} download title="One HTML file that works from a disk (e)">export</a>`}
+      <${Saves} path=${`/runs/${encodeURIComponent(run.run_id)}/export`} command=${`symposia show ${run.run_id} --html ${run.run_id}.html`} graph=${page.known_method} />
       <${Copy} text=${() => location.href} label="copy link" title="Copy the link to what is shown (y)" /></div>
     <div class="outcome"><${Outcome} run=${run} />
-      <span class="facts">${count(calls, "call")}${spent.replayed ? `, ${number(spent.replayed)} reused` : ""} · ${number((usage.prompt_tokens ?? 0) + (usage.completion_tokens ?? 0))} tokens · ${typeof run.cost_usd === "number" ? dollars(run.cost_usd) : "price not known"} · ${duration(1000 * (run.seconds ?? 0))}${page.changed?.model ? ` · ${short(page.changed.model, 40)}` : ""}</span></div>
+      ${!live.live && html`<span class="facts">${count(calls, "call")}${spent.replayed ? `, ${number(spent.replayed)} reused` : ""} · ${number((usage.prompt_tokens ?? 0) + (usage.completion_tokens ?? 0))} tokens · ${typeof run.cost_usd === "number" ? dollars(run.cost_usd) : "price not known"} · ${duration(1000 * (run.seconds ?? 0))}${page.changed?.model ? ` · ${short(page.changed.model, 40)}` : ""}</span>`}</div>
     ${question && html`<div class="question"><${Text} value=${question} run=${run.run_id} head=${260} /></div>`}
     ${changed.length > 0 && html`<p class="dim params">${changed.map(([key, value]) => `${plain(key)} ${short(typeof value === "string" ? value : JSON.stringify(value), 40)}`).join(" · ")}</p>`}
-    ${lost && html`<p class="notice doubt" role="status">! Connection lost, trying again; what is shown stays.</p>`}
+    ${children}
     <${Notices} page=${page} />
   </header>`;
 }
@@ -150,6 +164,6 @@ function Notices({ page }) {
     ${page.states === "differs" && html`<div class="notice doubt" role="alert"><b>! The replay differs from the record at step ${first?.step}</b>${first?.node ? `, node ${plain(first.node)}` : ""}: the code has changed since version ${short(run.version, 20)}.
       What the journal holds is below; rebuilt states are left out.</div>`}
     ${page.states === "gone" && html`<div class="notice doubt" role="alert"><b>! This run cannot be replayed:</b> ${short(page.cannot_replay?.message ?? "", 300)}. What the journal holds is below.</div>`}
-    ${run.waiting && html`<div class="notice doubt"><b>! Waits</b> after step ${run.waiting.step}: ${short(JSON.stringify(run.waiting.ask ?? run.waiting.next ?? ""), 300)} <code>symposia resume ${run.run_id}</code></div>`}
+    ${run.waiting && carried() && html`<div class="notice doubt"><b>! Waits</b> after step ${run.waiting.step}: ${short(JSON.stringify(run.waiting.ask ?? run.waiting.next ?? ""), 300)} <code>symposia resume ${run.run_id}</code></div>`}
     ${(page.marks ?? []).filter((/** @type {any} */ m) => m.keys?.length).map((/** @type {any} */ m) => html`<p class="notice dim" key=${m.at}>Edited by hand after step ${m.at}: ${m.keys.map(plain).join(", ")}</p>`)}`;
 }

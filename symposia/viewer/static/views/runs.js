@@ -6,12 +6,14 @@ import { Copy, Plain, Status, Toys, Trouble, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
 import { Rows } from "../rows.js";
 import { age, count, dollars, headOf, number, short } from "../words.js";
+import { TextHits } from "./find.js";
 
 const FIRST = "symposia run magicore --model toy/default";
 
 /** @param {{route: import("../route.js").Route}} props */
 export function Runs({ route }) {
   const q = route.query.get("q") ?? "";
+  const texts = route.query.get("texts") === "1";
   const [after, setAfter] = useState("");
   const [older, setOlder] = useState(/** @type {any[]} */ ([]));
   const asked = useAsked(`/runs?${new URLSearchParams({ q, ...(after ? { after } : {}) })}`, { every: after ? 0 : 5 });
@@ -30,6 +32,7 @@ export function Runs({ route }) {
     ${asked.fault && html`<${Trouble} fault=${asked.fault} again=${asked.again} />`}
     ${!asked.data && !asked.fault && html`<${Waiting} asked=${asked} what="the runs" />`}
     ${asked.data && !rows.length && html`<${Empty} q=${q} />`}
+    ${q && (texts ? html`<${TextHits} q=${q} />` : html`<p><button class="more" onClick=${() => go(withQuery({ texts: "1" }), { replace: true })}>look for “<${Plain} text=${short(q, 60)} />” in all texts</button></p>`)}
     ${rows.length > 0 && html`<div class="head runs-grid" aria-hidden="true"><span>how</span><span>method</span><span>question</span><span>answer</span><span class="num">calls</span><span class="num">cost</span><span class="num">age</span></div>
       <${Rows} id="runs" label="Runs" rows=${rows} height=${2.5} narrow=${3.6} selected=${selected} onSelect=${setSelected} onOpen=${open} row=${(/** @type {any} */ r) => html`<${Row} ...${r} />`} />
       <p class="dim foot">${count(rows.length, "run")}${asked.data?.total !== undefined ? ` of ${number(asked.data.total)}` : ""}

@@ -17,12 +17,13 @@ export function StepView({ page, step, query, show, keep }) {
   const id = page.run.run_id;
   const how = query.get("show") ?? "writes";
   const asked = useAsked(`/runs/${encodeURIComponent(id)}/steps/${step.n}`, { keep });
-  const wrote = sorted(asked.data?.wrote ?? []);
+  const wrote = sorted(asked.data?.wrote ?? [], show);
   const written = Object.fromEntries(wrote.map((w) => [w.key, w.value]));
   const known = page.states === "known";
-  const needs = wrote.map((w) => reaches(w.value, w.key, hintOf(show, w.key)));
+  const readable = known || Boolean(page.saved); // LangGraph's own checkpoints outlive a change of the code
+  const needs = wrote.map((w) => reachOf(w, hintOf(show, w.key), query));
   const stateAt = (/** @type {number} */ n) => `/runs/${encodeURIComponent(id)}/state/${n}`;
-  const whole = useAsked(known && (how !== "writes" || needs.includes("now")) ? stateAt(step.n) : null, { keep });
+  const whole = useAsked((how !== "writes" ? readable : known) && (how !== "writes" || needs.includes("now")) ? stateAt(step.n) : null, { keep });
   const end = page.steps[page.steps.length - 1].n;
   const later = useAsked(known && how === "writes" && needs.includes("later") ? stateAt(end) : null, { keep });
   useEffect(() => {
@@ -32,13 +33,14 @@ export function StepView({ page, step, query, show, keep }) {
   });
   return html`<header class="detail-head"><h2>Step ${step.n} · <${Plain} text=${nameOf(step)} /></h2>
       <span class="dim">${[step.calls ? count(step.calls, "call") : "", step.ms ? duration(step.ms) : "", step.copied ? `${step.copied} reused` : ""].filter(Boolean).join(" · ")}</span>
-      <${Choice} how=${how} known=${known} /></header>
+      <${Choice} how=${how} known=${readable} /></header>
     ${step.turning && html`<p class=${`turning ${step.turning}`}>◆ ${said(step)}</p>`}
     <${Why} step=${step} />
-    ${how !== "writes" && known ? html`<${Whole} asked=${whole} how=${how} id=${id} step=${step} query=${query} show=${show} page=${page} changed=${new Set(wrote.map((w) => w.key))} />`
+    ${how !== "writes" && readable ? html`<${Whole} asked=${whole} how=${how} id=${id} step=${step} query=${query} show=${show} page=${page} changed=${new Set(wrote.map((w) => w.key))} />`
       : html`${!asked.data && html`<${Waiting} asked=${asked} what=${`step ${step.n}`} />`}
         ${asked.data && !wrote.length && html`<p class="dim">${page.states === "known" ? "This step wrote nothing new." : "What this step wrote is not known: states are rebuilt only from a replay that equals the record."}</p>`}
-        ${wrote.map((w) => html`<${Written} key=${w.key} w=${w} written=${written} now=${whole.data?.state} later=${later.data?.state} id=${id} query=${query} hint=${hintOf(show, w.key)} page=${page} />`)}`}
+        ${!known && step.digest && html`<p class="dim">digest of the state, as it was recorded: <code>${step.digest}</code></p>`}
+        ${wrote.map((w) => html`<${Written} key=${w.key} w=${w} written=${written} now=${whole.data?.state} later=${later.data?.state} id=${id} query=${query} hint=${hintOf(show, w.key)} page=${page} step=${step} />`)}`}
     ${asked.data && html`<${CallList} calls=${asked.data.calls ?? []} id=${id} />`}
     ${(asked.data?.frames ?? []).map((/** @type {any} */ f) => html`<${Frame} key=${f.frame} frame=${f} id=${id} />`)}`;
 }
@@ -46,8 +48,11 @@ export function StepView({ page, step, query, show, keep }) {
 /** @param {any} step */
 const said = (step) => (step.turning === "changed" ? "The leading answer changed here; whether it was right is not known without a reference." : `Turning point: from here the leading answer stays ${step.turning}.`);
 
-/** What decides first, what every method carries last. @param {any[]} wrote */
-const sorted = (wrote) => [...wrote].sort((a, b) => Number(QUIET.includes(a.key)) - Number(QUIET.includes(b.key)));
+/** What decides first, what every method carries last. @param {any[]} wrote @param {any} show */
+const sorted = (wrote, show) => [...wrote].sort((a, b) => rank(a.key, show) - rank(b.key, show));
+
+/** @param {string} key @param {any} show */
+const rank = (key, show) => (QUIET.includes(key) ? 2 : ["table", "text", "messages", undefined].includes(hintOf(show, key)?.kind) ? 1 : 0);
 
 /** @param {any} show @param {string} key */
 const hintOf = (show, key) => (show?.kinds && Object.hasOwn(show.kinds, key) ? show.kinds[key] : undefined);
@@ -75,25 +80,29 @@ const times = (names) => [...new Set(names ?? [])].map((n) => (names.filter((m) 
 const brief = (value) => plain(typeof value === "string" ? value : value === null ? "none" : typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "number" ? String(Number(value.toPrecision(4))) : JSON.stringify(value));
 
 /** A key that was written: kinds that look beyond the step get the state around it. @param {any} props */
-function Written({ w, written, now, later, id, query, hint, page }) {
-  const wanted = query.get(`as.${w.key}`);
-  const reach = wanted === null ? reaches(w.value, w.key, hint) : "";
+function Written({ w, written, now, later, id, query, hint, page, step }) {
+  const reach = reachOf(w, hint, query);
   const around = reach === "later" ? later : reach === "now" ? now : undefined;
   const grown = around && w.op === "append" && Array.isArray(around[w.key]) ? around[w.key].slice(0, w.at + w.value.length) : w.value;
-  const from = grown === w.value ? 0 : w.at;
   const note = w.op === "append" ? `+ ${sizeOf(w.value)}${w.at ? `, ${w.at} before` : ""}` : sizeOf(w.value);
-  return html`<${Value} name=${w.key} value=${grown} from=${from} state=${around ?? written} run=${id} hint=${hint} note=${note} reference=${page.run.reference}
-    wanted=${wanted} onKind=${(/** @type {string} */ kind) => go(withQuery({ [`as.${w.key}`]: kind }), { replace: true })} />`;
+  return html`<${Value} name=${w.key} value=${grown} from=${grown === w.value ? 0 : w.at} state=${around ?? written} run=${id} hint=${hint} note=${note} page=${page} n=${step.n} query=${query} />`;
 }
+
+/** Which state the kind needs that a key is shown as. @param {any} w @param {any} hint @param {URLSearchParams} query @returns {"now"|"later"|""} */
+const reachOf = (w, hint, query) => {
+  const wanted = query.get(`as.${w.key}`);
+  return reaches(w.value, w.key, wanted === null ? hint : hint?.kind === wanted ? hint : { kind: wanted });
+};
 
 /** @param {any} props */
 function Whole({ asked, how, id, step, query, show, page, changed }) {
   if (!asked.data) return html`<${Waiting} asked=${asked} what=${`the state after step ${step.n}`} />`;
   const state = asked.data.state;
-  if (how === "json") return html`<p class="tools-line"><${Copy} text=${() => JSON.stringify(state, null, 2)} label="copy the whole state" /></p><${Json} value=${state} run=${id} changed=${changed} />`;
-  const keys = Object.keys(state).sort((a, b) => Number(QUIET.includes(a)) - Number(QUIET.includes(b)));
-  return keys.map((key) => html`<${Value} key=${key} name=${key} value=${state[key]} state=${state} run=${id} hint=${hintOf(show, key)} note=${changed.has(key) ? "written here" : ""} reference=${page.run.reference}
-    wanted=${query.get(`as.${key}`)} onKind=${(/** @type {string} */ kind) => go(withQuery({ [`as.${key}`]: kind }), { replace: true })} />`);
+  const kept = asked.data.from === "checkpoint" && html`<p class="notice doubt">! This state is LangGraph's checkpoint, kept when the run was made; it was not rebuilt.</p>`;
+  if (how === "json") return html`${kept}<p class="tools-line"><${Copy} text=${() => JSON.stringify(state, null, 2)} label="copy the whole state" /></p><${Json} value=${state} run=${id} changed=${changed} />`;
+  const keys = Object.keys(state).sort((a, b) => rank(a, show) - rank(b, show));
+  const own = (/** @type {string} */ key) => (hintOf(show, key)?.keys?.nodes ? undefined : hintOf(show, key)); // a tree stands once
+  return html`${kept}${keys.map((key) => html`<${Value} key=${key} name=${key} value=${state[key]} state=${state} run=${id} hint=${own(key)} note=${changed.has(key) ? "written here" : ""} page=${page} n=${step.n} query=${query} />`)}`;
 }
 
 /** The steps inside a subgraph that the step called. @param {{frame: any, id: string}} props */

@@ -2,19 +2,26 @@
 
 import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
 import { Plain } from "../parts.js";
+import { go, useRoute, withQuery } from "../route.js";
 import { Rows } from "../rows.js";
 import { count, duration, number, plain, short } from "../words.js";
+import { Find } from "./find.js";
+import { Track, spansOf } from "./scale.js";
 
-const MANY = 40; // steps above which rounds fold
+const MANY = 24; // steps above which rounds fold
 
-/** @typedef {{step?: any, round?: number, span?: string, nodes?: string, turning?: boolean, failed?: boolean}} Line */
+/** @typedef {{step?: any, round?: number, span?: string, nodes?: string, turning?: boolean, failed?: boolean, inside?: any[]}} Line */
 
 /** @param {{steps: any[], selected: number|null, onPick: (n: number) => void}} props */
 export function Steps({ steps, selected, onPick }) {
+  const { id, query } = useRoute();
+  const scale = query.get("scale") === "time" ? "time" : "sequence";
+  const spans = useMemo(() => spansOf(steps), [steps]);
   const [open, setOpen] = useState(/** @type {Set<number>} */ (new Set()));
   const here = steps.find((s) => s.n === selected)?.round;
   const lines = useMemo(() => folded(steps, open, here), [steps, open, here]);
-  const longest = Math.max(1, ...steps.map((s) => s.ms ?? 0));
+  const total = steps.reduce((sum, s) => sum + (s.ms ?? 0), 0);
+  const track = (/** @type {any[]} */ inside) => html`<${Track} steps=${inside} spans=${spans} total=${total} scale=${scale} />`;
   const at = lines.findIndex((line) => line.step?.n === selected);
   const pick = (/** @type {number} */ n) => {
     const line = lines[n];
@@ -22,9 +29,15 @@ export function Steps({ steps, selected, onPick }) {
     else if (line) setOpen(new Set([...open, /** @type {number} */ (line.round)]));
   };
   if (!steps.length) return html`<p class="dim">none yet</p>`;
-  return html`<${Rows} id="step" label="Steps of the run" rows=${lines} height=${2.75} selected=${at} onSelect=${pick} classOf=${(/** @type {Line} */ l) => (l.step ? "" : "fold")}
-    row=${(/** @type {Line} */ line, /** @type {number} */ n) => (line.step ? html`<${StepLine} step=${line.step} first=${n > 0 && line.step.round !== lines[n - 1].step?.round && (line.step.round ?? 0) > 0} longest=${longest} />` : html`<${FoldLine} line=${line} />`)} />`;
+  return html`<div class="steps-bar"><div class="segments" role="group" aria-label="Scale of the steps">${["time", "sequence"].map((name) => html`<button key=${name} aria-pressed=${scale === name} title=${SCALES[name]}
+      onClick=${() => go(withQuery({ scale: name === "time" ? name : "" }), { replace: true })}>${name}</button>`)}</div>
+      ${scale === "time" && html`<span class="dim">0 to ${duration(total)}</span>`}<${Find} id=${id} steps=${steps} query=${query} /></div>
+    <${Rows} id="step" label="Steps of the run" rows=${lines} height=${3.4} selected=${at} onSelect=${pick} classOf=${(/** @type {Line} */ l) => (l.step ? "" : "fold")}
+      row=${(/** @type {Line} */ line, /** @type {number} */ n) => (line.step ? html`<${StepLine} step=${line.step} first=${n > 0 && line.step.round !== lines[n - 1].step?.round && (line.step.round ?? 0) > 0} track=${track([line.step])} />` : html`<${FoldLine} line=${line} track=${track(line.inside ?? [])} />`)} />`;
 }
+
+/** @type {Record<string, string>} */
+const SCALES = { time: "As long as the longest branch of each step took, and how many were in flight; waits between steps are not recorded", sequence: "Every step as wide as every other, a box per branch" };
 
 /** Steps as lines; in a long run every round but the one being read is one line. @param {any[]} steps @param {Set<number>} open @param {number|undefined} here @returns {Line[]} */
 function folded(steps, open, here) {
@@ -35,7 +48,7 @@ function folded(steps, open, here) {
   return [...rounds].flatMap(([round, inside]) =>
     round === here || open.has(round) || inside.length < 3
       ? inside.map((step) => /** @type {Line} */ ({ step }))
-      : [/** @type {Line} */ ({ round, span: `${inside[0].n}–${inside[inside.length - 1].n}`, nodes: [...new Set(inside.flatMap((s) => s.nodes))].join(", "), turning: inside.some((s) => s.turning), failed: inside.some((s) => s.failed) })]);
+      : [/** @type {Line} */ ({ round, span: `${inside[0].n}–${inside[inside.length - 1].n}`, nodes: [...new Set(inside.flatMap((s) => s.nodes))].join(", "), turning: inside.some((s) => s.turning), failed: inside.some((s) => s.failed), inside })]);
 }
 
 /** What a step says of itself in a line. @param {any} step */
@@ -56,8 +69,8 @@ const briefly = (value) => (typeof value === "boolean" ? (value ? "yes" : "no") 
 /** @param {any} step */
 export const nameOf = (step) => (step.source === "update" ? "(edited)" : (step.tasks ?? []).map((/** @type {any} */ t) => (t.n > 1 ? `${t.node} ×${t.n}` : t.node)).join(", ") || step.nodes.join(", "));
 
-/** @param {{step: any, first: boolean, longest: number}} props */
-function StepLine({ step, first, longest }) {
+/** @param {{step: any, first: boolean, track: any}} props */
+function StepLine({ step, first, track }) {
   const turn = step.turning;
   return html`<div class=${`step-line ${step.fold ? "dim" : ""}`}>
     <span class="n">${step.n}</span>
@@ -66,16 +79,16 @@ function StepLine({ step, first, longest }) {
       ${step.failed > 0 && html` <span class="bad">✗ ${step.failed} failed</span>`}</span>
     <span class="made">${step.calls > 0 ? count(step.calls, "call") : ""}</span>
     <span class="gist">${short(gistOf(step), 160)}</span>
-    <span class="took" title=${duration(step.ms)}>${step.ms > 0 && html`<span style=${{ width: `${Math.max(4, (100 * step.ms) / longest)}%` }}></span>`}</span>
+    ${track}
   </div>`;
 }
 
 /** @type {Record<string, string>} */
 const TURNS = { wrong: "turning point: from here the leading answer stays wrong", right: "turning point: from here the leading answer stays right", changed: "the leading answer changed here; no reference answer is known" };
 
-/** @param {{line: Line}} props */
-function FoldLine({ line }) {
-  return html`<div class="step-line"><span class="n">↻</span><span class="name">round ${line.round} folded: ${line.span}${line.turning ? " ◆" : ""}${line.failed ? html` <span class="bad">✗</span>` : ""}</span><span></span><span class="gist">${short(line.nodes, 120)}</span></div>`;
+/** @param {{line: Line, track: any}} props */
+function FoldLine({ line, track }) {
+  return html`<div class="step-line"><span class="n">↻</span><span class="name">round ${line.round} folded: ${line.span}${line.turning ? " ◆" : ""}${line.failed ? html` <span class="bad">✗</span>` : ""}</span><span></span><span class="gist">${short(line.nodes, 120)}</span>${track}</div>`;
 }
 
 /** j and k, turning points, failures, and the same node a round before or after. @param {any[]} steps @param {number|null} selected @param {(to: any) => void} pick @param {boolean} isCall */

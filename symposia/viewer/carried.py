@@ -1,0 +1,140 @@
+"""What an exported page holds: the answers of the endpoints by their paths, with what is to be left out left out, and facts of the file."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from symposia import __version__
+from symposia.records import TOYS
+from symposia.state.errors import BadInput
+from symposia.state.store import Store
+from symposia.viewer.batches import page_of, rows_of
+from symposia.viewer.calls import Calls
+from symposia.viewer.compared import batches_compared, runs_compared
+from symposia.viewer.heads import Heads
+from symposia.viewer.methods import method_page
+from symposia.viewer.records import Book
+
+PARTS = ("prompts", "references")
+"""What can be left out."""
+RUNS = 20
+"""Runs of a batch that come whole with its page, unless somebody says how many."""
+_GONE = {"prompts": ("request", "copy", "prompts", "complaint"), "references": ("reference", "correct", "turning")}
+"""Names of the fields that hold a part."""
+_GRADES = ("right", "graded", "accuracy", "table", "test")
+"""What follows from references, in a batch's page and where batches are compared."""
+
+
+async def run_answers(book: Book, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the endpoints answer about a run, by their paths without `/api`, with what is to be left out left out."""
+    run_id = book.seen.record["run_id"]
+    command = f"symposia show {run_id} --html {run_id}.html"
+    return {**_run_part(book, parts), "/export": facts(command, [book], start=f"#/runs/{run_id}", parts=parts)}
+
+
+async def compare_answers(store: Store, a: Book, b: Book, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The same of two runs side by side, both of them whole."""
+    one, two = (book.seen.record["run_id"] for book in (a, b))
+    found = {"of": "runs", **await runs_compared(store, a, b)}
+    command = f"symposia diff {one} {two} --html {one}-{two}.html"
+    return {
+        **_run_part(a, parts),
+        **_run_part(b, parts),
+        f"/compare?a={one}&b={two}": without(found, parts),
+        "/export": facts(command, [a, b], start=f"#/compare/{one}/{two}", parts=parts),
+    }
+
+
+async def batch_answers(store: Store, heads: Heads, batch_id: str, parts: tuple[str, ...] = (), most: int = RUNS) -> dict[str, Any]:
+    """The same of a batch: its page, all of its rows, and `most` of its runs whole, failed ones first, then wrong ones.
+
+    Raises:
+        UnknownName: There is no such batch.
+    """
+    about = await page_of(store, heads, batch_id)
+    rows = await rows_of(store, heads, batch_id, paths=True)
+    telling = sorted(rows, key=lambda row: (row.get("error") is None, row.get("correct") is not False))
+    books = [await Book.open(store, row["run"]) for row in telling[: max(0, most)]]
+    found: dict[str, Any] = {
+        f"/batches/{batch_id}": without(about, parts, _GRADES),
+        f"/batches/{batch_id}/rows": {**without(_list(rows), parts, _GRADES), "of": len(rows)},
+    }
+    for book in books:
+        found |= _run_part(book, parts)
+    about_file = facts(f"symposia show {batch_id} --html {batch_id}.html", books, start=f"#/batches/{batch_id}", parts=parts)
+    held = [book.seen.record["run_id"] for book in books]
+    changed = about["changed"]
+    named = sorted({str(value) for key, value in changed.items() if key == "model" or key.startswith("roles.")})
+    about_file["models"] = sorted({*about_file["models"], *named})
+    about_file["toys"] = sorted({*about_file["toys"], *(name for name in named if name.startswith(TOYS))})
+    return {**found, "/export": {**about_file, "runs": held, "left": len(rows) - len(held)}}
+
+
+async def batches_answers(store: Store, heads: Heads, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The same of two batches side by side, with the rows of both and none of their runs."""
+    found = {"of": "batches", **await batches_compared(store, heads, a, b)}
+    sides = [await batch_answers(store, heads, one, parts, 0) for one in (a, b)]
+    both = [side.pop("/export") for side in sides]
+    about_file = facts(f"symposia diff {a} {b} --html {a}-{b}.html", [], start=f"#/compare/{a}/{b}", parts=parts)
+    told = {name: sorted({*both[0][name], *both[1][name]}) for name in ("models", "toys")}
+    return {**sides[0], **sides[1], f"/compare?a={a}&b={b}": without(found, parts, _GRADES), "/export": {**about_file, **told}}
+
+
+def without(value: Any, parts: tuple[str, ...], also: tuple[str, ...] = ()) -> Any:
+    """A value without prompts or references, wherever they stand in it; `also` names further fields that follow from references."""
+    names = {name for part in parts for name in _GONE[part]} | set(also if "references" in parts else ())
+    if not names:
+        return value
+    if isinstance(value, Mapping):
+        return {key: None if _is_gone(key, names) else without(item, parts, also) for key, item in value.items()}
+    return [without(item, parts, also) for item in value] if isinstance(value, list | tuple) else value
+
+
+def facts(command: str, books: Sequence[Book], start: str, parts: tuple[str, ...]) -> dict[str, Any]:
+    """What is said of a file: version, date, models, toys, what made it, where it opens, and what was left out."""
+    models = {entry.usage.model for book in books for entry in book.seen.entries if entry.usage.model}
+    toys = sorted({toy for book in books for toy in book.page["toys"]})
+    said = " ".join([command, f"--without {','.join(parts)}"] if parts else [command])
+    return {
+        **{"version": __version__, "made": time.time(), "command": said, "models": sorted(models), "toys": toys},
+        **{"start": start, "without": list(parts)},
+    }
+
+
+def _run_part(book: Book, parts: tuple[str, ...]) -> dict[str, Any]:
+    """The answers about one run."""
+    base = f"/runs/{book.seen.record['run_id']}"
+    steps = book.page["steps"]
+    calls = Calls(book.seen.entries, steps, book.took)
+    found: dict[str, Any] = {base: book.page, f"{base}/calls": _list(calls.lines())}
+    found |= {f"{base}/steps/{step['n']}": book.step(step["n"]) for step in steps}
+    found |= {f"{base}/calls/{place}": calls.call(place, book.texts) for place in calls.places}
+    with suppress(BadInput):  # a run that cannot be replayed has no states
+        found[f"{base}/state/0"] = book.state(0)  # upon which the page builds what the steps wrote
+    with suppress(BadInput):  # a method that is gone has no graph to show
+        found[f"/methods/{book.seen.record['method']}"] = method_page(book.seen.record["method"])
+    shorn: dict[str, Any] = without(found, parts)
+    wanted = set(_folded(shorn))
+    return shorn | {f"{base}/text/{sha}": text for sha, text in book.texts.items() if sha in wanted}
+
+
+def _is_gone(key: Any, names: set[str]) -> bool:
+    """Whether a field is left out: by its name, or by the first part of a path such as `prompts.solver`."""
+    return isinstance(key, str) and (key in names or ("prompts" in names and key.startswith("prompts.")))
+
+
+def _folded(value: Any) -> Iterator[str]:
+    """The digests of the folded texts in a value."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("$text"), str):
+            yield value["$text"]
+        for item in value.values():
+            yield from _folded(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _folded(item)
+
+
+def _list(items: list[Any]) -> dict[str, Any]:
+    return {"items": items, "next": None, "total": len(items)}

@@ -1,0 +1,69 @@
+"""Batches and comparisons as files to save, over HTTP."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from symposia.output import finite
+from symposia.state.errors import BadInput
+from symposia.state.store import Store
+from symposia.viewer import export
+from symposia.viewer.carried import RUNS, batch_answers
+from symposia.viewer.desk import Desk
+from symposia.viewer.reads import named
+
+_MOST = 500  # runs that one file may hold whole
+_FORMS = ("html", "json")
+
+
+def add_files(api: APIRouter) -> None:
+    """Add the routes."""
+
+    @api.get("/batches/{batch_id}/export")
+    async def batch(request: Request, batch_id: str, without: str = "", runs: int = RUNS) -> Response:
+        heads, parts = _heads(request), export.parts_of(without)
+        name = named(batch_id)
+        if not 0 <= runs <= _MOST:
+            raise BadInput(f"{runs} runs in one file", remedy=f"ask for 0 to {_MOST}")
+
+        async def page(store: Store) -> str:
+            return export.as_page(await batch_answers(store, heads, name, parts, runs))
+
+        return await _attached(request, f"batch-{name}", page, lambda store: export.batch_json(store, heads, name, parts))
+
+    @api.get("/compare/export")
+    async def compare(request: Request, a: str, b: str, without: str = "") -> Response:
+        heads, parts = _heads(request), export.parts_of(without)
+        one, two = named(a), named(b)
+
+        async def page(store: Store) -> str:
+            return export.as_page(await export.compared_answers(store, heads, one, two, parts))
+
+        return await _attached(request, f"compare-{one}-{two}", page, lambda store: export.compared_json(store, heads, one, two, parts))
+
+
+def _heads(request: Request) -> Any:
+    return request.app.state.desk.library.heads
+
+
+async def _attached(
+    request: Request, name: str, page: Callable[[Store], Awaitable[str]], value: Callable[[Store], Awaitable[dict[str, Any]]]
+) -> Response:
+    """A file of the form that the request names."""
+    desk: Desk = request.app.state.desk
+    form = request.query_params.get("as", "html")
+    if form not in _FORMS:
+        raise BadInput(f"no export as {form[:40]!r}", remedy=f"as={'|'.join(_FORMS)}")
+
+    async def made(store: Store) -> bytes:
+        if form == "json":
+            return json.dumps(finite(await value(store)), allow_nan=False, default=str).encode()
+        return (await page(store)).encode("utf-8", "replace")
+
+    body = await desk.library.ask(made)
+    attached = {"Content-Disposition": f'attachment; filename="{re.sub(r"[^a-zA-Z0-9_-]", "_", name)}.{form}"'}
+    return Response(body, headers=attached, media_type=f"{export.FORMS[form]}; charset=utf-8")

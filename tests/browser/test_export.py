@@ -1,0 +1,164 @@
+"""Files that work from a disk, and a server behind a path: every address shows the same there as on the server itself."""
+
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser_home import Desk, Shelf, seated
+
+pytestmark = pytest.mark.browser
+PREFIX = "/tools/symposia"
+
+
+@contextmanager
+def behind(root: str) -> Iterator[str]:
+    """A proxy that serves a server under a path, as nginx does with a trailing slash."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith(f"{PREFIX}/"):
+                self.send_error(404)
+                return
+            asked = urllib.request.Request(root + self.path.removeprefix(PREFIX))
+            asked.add_header("Accept", self.headers.get("Accept", "*/*"))
+            try:
+                with urllib.request.urlopen(asked, timeout=60) as reply:
+                    status, headers, body = reply.status, reply.headers, reply.read()
+            except urllib.error.HTTPError as error:
+                status, headers, body = error.code, error.headers, error.read()
+            self.send_response(status)
+            for name in ("Content-Type", "Content-Security-Policy", "ETag", "Cache-Control"):
+                if headers.get(name):
+                    self.send_header(name, headers[name])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}{PREFIX}"
+        server.shutdown()
+        thread.join(10)
+
+
+def saved(desk: Desk, path: str, file: Path) -> str:
+    """A file that the server exports, as an address."""
+    answer = desk.page.request.get(f"{desk.root}/api{path}")
+    assert answer.status == 200
+    file.write_bytes(answer.body())
+    return f"file://{file}"
+
+
+def shows(desk: Desk, root: str, address: str) -> list[str]:
+    """What stands at an address that is opened afresh."""
+    desk.page.goto("about:blank")
+    desk.page.goto(f"{root}{address}")
+    desk.page.locator(".detail .value, .detail .said-part .text, .pairs, #rows-0").first.wait_for()
+    desk.page.locator(".graph .node").nth(2).wait_for() if "#/runs/" in address else None
+    before: list[str] = []
+    for _ in range(40):
+        desk.page.wait_for_timeout(150)
+        found = [part.inner_text() for part in desk.page.locator(".detail h2, .detail h3, .detail h4, .pairs, .rows-all .cut").all()]
+        found += desk.page.locator("[aria-selected=true] .n").all_inner_texts()
+        if found and found == before and not desk.page.locator(".waiting").count():
+            break  # nothing comes any more
+        before = found
+    return before
+
+
+def test_every_address_shows_the_same_on_a_server_behind_a_path_and_in_a_file(desk: Desk, tmp_path: Path) -> None:
+    run_id, other = desk.ids["stickers"], desk.ids["stamps"]
+    run = saved(desk, f"/runs/{run_id}/export", tmp_path / "run.html")
+    both = saved(desk, f"/compare/export?a={run_id}&b={other}", tmp_path / "both.html")
+    addresses = {
+        f"#/runs/{run_id}/6": run,
+        f"#/runs/{run_id}/8?show=whole": run,
+        f"#/runs/{run_id}/8.refine.b1?part=prompt": run,
+        f"#/runs/{run_id}/3?as.answers=tree+of+keys": run,
+        f"#/compare/{run_id}/{other}": both,
+        f"#/runs/{other}/7": both,
+    }
+    with behind(desk.root) as prefixed, seated(desk.page.context.browser, prefixed, {}) as guest:
+        for address in addresses:
+            assert shows(guest, f"{prefixed}/", address) == shows(desk, f"{desk.root}/", address), address
+    for address, file in addresses.items():
+        assert shows(desk, file, address) == shows(desk, f"{desk.root}/", address), address
+
+
+def test_a_file_of_a_batch_filters_its_rows_and_opens_the_runs_that_it_holds(desk: Desk, tmp_path: Path) -> None:
+    file = saved(desk, f"/batches/{desk.ids['failures']}/export?runs=1", tmp_path / "batch.html")
+    desk.page.goto(file)
+    desk.page.locator("#rows-3").wait_for()
+    desk.page.locator(".group").first.click()
+    desk.sees("2 of 4 rows")
+    desk.page.locator("#rows-0").click()
+    desk.heading("2.solve.b0")
+    desk.page.keyboard.press("/")
+    desk.page.keyboard.type("BROKEN 1")
+    desk.page.keyboard.press("Enter")
+    desk.page.locator(".hits a", has_text="prompt · 2.solve.b1").wait_for()
+    desk.page.locator("nav.top .brand").click()
+    desk.page.locator("#find").fill("row:r0 calls>=1")
+    desk.sees("1 of 4 rows")
+    desk.page.locator("#find").fill("-row:r0")
+    desk.sees("3 of 4 rows")
+    desk.page.locator("#find").fill("row:r0")
+    desk.sees("1 of 4 rows")
+    desk.page.locator("#rows-0").click()
+    desk.sees("this was not exported", ".trouble")
+    desk.page.keyboard.press("?")
+    desk.sees(f"symposia show {desk.ids['failures']} --html", "dialog")
+    desk.sees("1 whole, 3 by their row alone", "dialog")
+
+
+def test_a_file_says_that_its_models_are_toys_and_what_was_left_out(desk: Desk, tmp_path: Path) -> None:
+    run_id = desk.ids["stickers"]
+    desk.open(f"#/runs/{run_id}/6")
+    desk.heading("Step 6")
+    desk.page.get_by_text("export", exact=True).click()
+    desk.page.get_by_label("with prompts").click()
+    desk.page.get_by_label("with references").click()
+    desk.sees(f"symposia show {run_id} --html {run_id}.html --without prompts,references", ".saves")
+    with desk.page.expect_download() as download:
+        desk.page.get_by_role("link", name="HTML file").click()
+    file = tmp_path / "shorn.html"
+    download.value.save_as(file)
+    desk.page.goto(f"file://{file}#/runs/{run_id}/8.refine.b1")
+    desk.sees("left out of this file", ".said-part")
+    top = desk.page.locator("nav.top").inner_text()
+    assert "toy models" in top and "toy/default?error=0.5" in top and "without prompts and references" in top
+    assert desk.page.locator(".outcome .bad").count() == 0  # neither right nor wrong is told
+
+
+def test_hostile_texts_do_nothing_in_a_file_that_compares(desk: Desk, tmp_path: Path) -> None:
+    a, b = desk.ids["hostile"], desk.ids["stamps"]
+    file = saved(desk, f"/compare/export?a={a}&b={b}", tmp_path / "both.html")
+    for place in (f"compare/{a}/{b}", f"runs/{a}/7?show=whole", f"runs/{a}/2.solve.b0?how=pretty", f"runs/{a}/2.solve.b0?in=img"):
+        desk.page.goto("about:blank")
+        desk.page.goto(f"{file}#/{place}")
+        desk.page.locator(".detail .value, .detail .text, .pairs").first.wait_for()
+        desk.page.get_by_text("<img src=x onerror=alert(1)>").first.wait_for(state="attached")
+        assert desk.page.locator("img, iframe, script[src]").count() == 0
+    desk.page.locator("mark.found", has_text="img").first.wait_for()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_export_box_and_the_finder_fit_a_small_screen(chromium: Any, root: str, shelf: Shelf, width: int) -> None:
+    with seated(chromium, root, shelf.ids, viewport={"width": width, "height": 700}) as desk:
+        desk.open(f"#/runs/{shelf.ids['stickers']}/8.refine.b1?find=review")
+        desk.heading("8.refine.b1")
+        desk.page.locator(".hits a").first.wait_for()
+        desk.page.get_by_text("export", exact=True).click()
+        box = desk.page.locator(".saves-box").bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+        assert desk.page.evaluate("() => document.documentElement.scrollWidth") <= width
