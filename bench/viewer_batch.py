@@ -115,7 +115,8 @@ def shown(folder: Path, batch_id: str, browser: Any) -> dict[str, float]:
 
 def medians(measure: Callable[[], dict[str, Any]], times: int) -> dict[str, Any]:
     """The median of each figure over several measurements."""
-    return middle([measure() for _ in range(times)])
+    found: dict[str, Any] = middle([measure() for _ in range(times)])
+    return found
 
 
 def middle(found: Sequence[Any]) -> Any:

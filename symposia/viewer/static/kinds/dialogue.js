@@ -56,7 +56,7 @@ export function Moves({ turns, page }) {
   const moves = { "wrong to right": 0, "right to wrong": 0, "wrong to wrong": 0, held: 0 };
   const again = turns.filter((t) => "was" in t);
   for (const { was, answer } of again) {
-    if (same(was, answer)) moves.held += 1;
+    if (same(was, answer) || (known && right(was) && right(answer))) moves.held += 1;
     else moves[!known || right(was) === right(answer) ? "wrong to wrong" : right(answer) ? "wrong to right" : "right to wrong"] += 1;
   }
   if (!again.length) return null;
