@@ -15,26 +15,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NotRequired
+from typing import Any
 
 import httpx
 import pytest
+from gated import consultation  # noqa: F401 - a fixture
 from langgraph.config import get_config
-from langgraph.graph import END, START
 from serving import served
 
 from symposia import registry, runs
 from symposia.api import abatch
 from symposia.graphs import magicore
-from symposia.nodes.intake import intake
 from symposia.records import state_at
 from symposia.rows import toy_item
 from symposia.serve.guard import Rules
-from symposia.state.ask import ask_person
-from symposia.state.base import BaseParams, BaseState, Method, Question
 from symposia.state.errors import BadInput, UnknownName
-from symposia.state.graph import StateGraph
 from symposia.state.packing import digest
 from symposia.state.show import Show, check_show, review, show_of, shown_as, summary_of, votes
 from symposia.state.store import Entry, Store, Usage, open_store
@@ -662,45 +657,7 @@ def test_many_who_follow_one_run_see_it_end(home: Home) -> None:
     assert ends == ["done"] * 8
 
 
-class Params(BaseParams):
-    """Parameters of the method below."""
-
-
-class State(BaseState):
-    """What a person has said."""
-
-    opinion: NotRequired[str]
-
-
-async def consult(state: State) -> dict[str, Any]:
-    return {"opinion": await ask_person({"question": "which?"})}
-
-
-def conclude(state: State) -> dict[str, Any]:
-    return {"answer": state["opinion"], "stop_reason": "asked"}
-
-
-def consulting() -> Any:
-    graph: Any = StateGraph(State, Params, input_schema=Question)
-    graph.add_node(intake).add_node(consult).add_node("finish", conclude)
-    return graph.add_edge(START, "intake").add_edge("intake", "consult").add_edge("consult", "finish").add_edge("finish", END)
-
-
-@pytest.fixture
-def consultation(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A method that asks a person, known as long as the test goes."""
-    module: Any = ModuleType("symposia.graphs.consulting")
-    module.METHOD = Method("consulting", "Consulting", "0000.00000", 2026, "test", (), "0")
-    module.Params, module.build, module.graph = Params, consulting, consulting().compile()
-    known = registry.names()
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(registry, "names", lambda: (*known, "consulting"))
-    yield "consulting"
-    registry.load.cache_clear()
-    registry._compiled.cache_clear()
-
-
-def test_a_persons_answer_goes_into_the_journal(shelf: tuple[Path, dict[str, str]], consultation: str) -> None:
+def test_a_persons_answer_goes_into_the_journal(shelf: tuple[Path, dict[str, str]], consultation: str) -> None:  # noqa: F811
     folder, ids = shelf
 
     async def asked() -> str:
