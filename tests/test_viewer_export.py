@@ -20,6 +20,8 @@ from symposia import __version__, runs
 from symposia.api import abatch
 from symposia.state.store import Store, open_store
 from symposia.tools.providers import litellm
+from symposia.viewer import carried
+from symposia.viewer.export import write_page
 
 SECRET = "Say what half of it is"  # stands in a prompt of one's own
 GIVEN = {"model": "script/any", "k": 2, "max_rounds": 1, "calib_mean": 2.0, "confidence_threshold": 1.0}
@@ -71,6 +73,13 @@ async def filled(folder: Path) -> dict[str, str]:
         }
         for name, few in (("batch", rows), ("other", rows[:2])):
             ids[name] = (await abatch("magicore", few, folder / f"{name}.jsonl", model="script/any", params=given, store=store))["batch_id"]
+        sums = [
+            {"id": f"r{n}", "question": f"Milo has {n} marbles and finds {n + 3}. How many has he?", "answer": 2 * n + 3} for n in range(9)
+        ]
+        made = await abatch(
+            "debate_du", sums, folder / "debate.jsonl", model="toy/default?error=0.5", params={"k": 3, "seed": 2}, store=store
+        )
+        ids["debate"] = made["batch_id"]
         record = runs.new_record("self_consistency", {"k": 2, "model": "toy/default"}, {"question": "3 and 4?", "task": "number"})
         ids["toy"] = (await runs.start(store, record)).run_id
     del SCRIPT["now"]
@@ -128,6 +137,44 @@ def test_a_batch_holds_its_rows_and_those_runs_that_tell_most(home: Home) -> Non
     assert [row["row"] for row in found["rows"]] == ["r0", "r1", "r2", "r3"] and found["export"]["command"].startswith(
         f"symposia show {batch}"
     )
+
+
+def test_a_file_of_a_debate_says_which_way_it_moved_answers_and_what_last_states_say(home: Home) -> None:
+    base = f"/batches/{home.ids['debate']}"
+    held = held_in(home.get(f"{base}/export", runs=0).text)
+    told = home.json(f"{base}/facets")
+    assert held[f"{base}/facets"] == told and held[base]["facets"] == told["facets"]
+    assert told["states"]["done"] == told["states"]["of"] == 9 and told["changes"]["moves"]["right-wrong"]["answers"] > 0
+    rows = held[f"{base}/rows"]
+    assert rows["keys"] is None and all(row["state"]["task"] == "auto" for row in rows["items"])
+    for move, n in told["changes"]["moves"].items():
+        assert sum(move in row["moves"] for row in rows["items"]) == n["rows"], move
+    assert home.json(f"{base}/export", **{"as": "json"})["changes"] == told["changes"]
+    shorn = held_in(home.get(f"{base}/export", runs=0, without="references").text)
+    assert shorn[f"{base}/facets"]["changes"] is None and not values_of(shorn, {"moves", *GRADES})
+    assert any(facet["key"].startswith("state.") for facet in shorn[f"{base}/facets"]["facets"])
+    facts = {"state": {"given.reference": 3, "prompts.solver": "so", "agrees": True}, "moves": {"held": 1}}
+    assert carried._shorn(facts, ("prompts", "references")) == {"state": {"agrees": True}} and carried._shorn(facts, ()) == facts
+
+
+def test_a_file_has_room_for_so_much_of_the_states_and_waits_for_them_so_long(
+    home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = f"/batches/{home.ids['debate']}"
+    monkeypatch.setattr(carried, "_FACTS", 10)
+    held = held_in(home.get(f"{base}/export", runs=0).text)
+    keys = held[f"{base}/rows"]["keys"]
+    assert keys and [f"state.{key}" for key in keys] == [f["key"] for f in held[base]["facets"] if f["key"].startswith("state.")]
+    assert all(set(row["state"]) <= set(keys) for row in held[f"{base}/rows"]["items"])
+
+    async def hasty() -> None:
+        async with open_store(str(home.folder / "store.db")) as store:
+            await write_page(store, home.ids["debate"], folder / "hasty.html", most=0)
+
+    monkeypatch.setattr(carried, "_PATIENCE", 0.0)
+    asyncio.run(hasty())
+    states = held_in((folder / "hasty.html").read_text(encoding="utf-8"))[f"{base}/facets"]["states"]
+    assert states["done"] < states["of"] == 9 and states["going"] is False
 
 
 def test_batches_are_compared_in_a_file_too(home: Home) -> None:

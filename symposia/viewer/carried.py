@@ -1,5 +1,6 @@
 """What an exported page holds: the answers of the endpoints by their paths, with what is to be left out left out, and facts of the file."""
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,12 +10,13 @@ from symposia import __version__
 from symposia.records import TOYS
 from symposia.state.errors import BadInput
 from symposia.state.store import Store
-from symposia.viewer.batches import page_of, rows_of
+from symposia.viewer.batches import changes, facets, page_of, record_of, rows_of, settled
 from symposia.viewer.calls import Calls
 from symposia.viewer.compared import batches_compared, runs_compared
-from symposia.viewer.heads import Heads
+from symposia.viewer.heads import Head, Heads
 from symposia.viewer.methods import method_page
 from symposia.viewer.records import Book
+from symposia.viewer.states import States
 
 PARTS = ("prompts", "references")
 """What can be left out."""
@@ -24,6 +26,11 @@ _GONE = {"prompts": ("request", "copy", "prompts", "complaint"), "references": (
 """Names of the fields that hold a part."""
 _GRADES = ("right", "graded", "accuracy", "table", "test")
 """What follows from references, in a batch's page and where batches are compared."""
+_PATIENCE = 20.0
+"""Seconds that the states of a batch's rows may take; then the file holds those that are known."""
+_BREATH = 0.05  # seconds
+_FACTS = 100_000
+"""What the last states of all rows may say, in values; of more only those keys are kept that divide the rows."""
 
 
 async def run_answers(book: Book, parts: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -46,19 +53,26 @@ async def compare_answers(store: Store, a: Book, b: Book, parts: tuple[str, ...]
     }
 
 
-async def batch_answers(store: Store, heads: Heads, batch_id: str, parts: tuple[str, ...] = (), most: int = RUNS) -> dict[str, Any]:
-    """The same of a batch: its page, all of its rows, and `most` of its runs whole, failed ones first, then wrong ones.
+async def batch_answers(
+    store: Store, heads: Heads, states: States, batch_id: str, parts: tuple[str, ...] = (), most: int = RUNS
+) -> dict[str, Any]:
+    """The same of a batch: its page, all of its rows with what their last states say, and `most` of its runs whole.
+
+    Those runs are failed ones first, then wrong ones. States are rebuilt where the page rebuilds them unasked, for 20 seconds at most; the
+    file says of how many rows they are known.
 
     Raises:
         UnknownName: There is no such batch.
     """
-    about = await page_of(store, heads, batch_id)
-    rows = await rows_of(store, heads, batch_id, paths=True)
+    about = await page_of(store, heads, batch_id, quick=True)
+    rows, divided = await _divided(store, heads, states, batch_id, parts)
+    keys = _keys_kept(rows, divided["facets"])
     telling = sorted(rows, key=lambda row: (row.get("error") is None, row.get("correct") is not False))
     books = [await Book.open(store, row["run"]) for row in telling[: max(0, most)]]
     found: dict[str, Any] = {
-        f"/batches/{batch_id}": without(about, parts, _GRADES),
-        f"/batches/{batch_id}/rows": {**without(_list(rows), parts, _GRADES), "of": len(rows)},
+        f"/batches/{batch_id}": {**without(about, parts, _GRADES), "facets": divided["facets"]},
+        f"/batches/{batch_id}/facets": divided,
+        f"/batches/{batch_id}/rows": {**_list([_sent(row, parts, keys) for row in rows]), "of": len(rows), "keys": keys},
     }
     for book in books:
         found |= _run_part(book, parts)
@@ -71,10 +85,10 @@ async def batch_answers(store: Store, heads: Heads, batch_id: str, parts: tuple[
     return {**found, "/export": {**about_file, "runs": held, "left": len(rows) - len(held)}}
 
 
-async def batches_answers(store: Store, heads: Heads, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+async def batches_answers(store: Store, heads: Heads, states: States, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
     """The same of two batches side by side, with the rows of both and none of their runs."""
     found = {"of": "batches", **await batches_compared(store, heads, a, b)}
-    sides = [await batch_answers(store, heads, one, parts, 0) for one in (a, b)]
+    sides = [await batch_answers(store, heads, states, one, parts, 0) for one in (a, b)]
     both = [side.pop("/export") for side in sides]
     about_file = facts(f"symposia diff {a} {b} --html {a}-{b}.html", [], start=f"#/compare/{a}/{b}", parts=parts)
     told = {name: sorted({*both[0][name], *both[1][name]}) for name in ("models", "toys")}
@@ -83,7 +97,7 @@ async def batches_answers(store: Store, heads: Heads, a: str, b: str, parts: tup
 
 def without(value: Any, parts: tuple[str, ...], also: tuple[str, ...] = ()) -> Any:
     """A value without prompts or references, wherever they stand in it; `also` names further fields that follow from references."""
-    names = {name for part in parts for name in _GONE[part]} | set(also if "references" in parts else ())
+    names = _names(parts, also)
     if not names:
         return value
     if isinstance(value, Mapping):
@@ -102,6 +116,45 @@ def facts(command: str, books: Sequence[Book], start: str, parts: tuple[str, ...
     }
 
 
+async def _divided(store: Store, heads: Heads, states: States, batch_id: str, parts: tuple[str, ...]) -> tuple[list[Head], dict[str, Any]]:
+    """A batch's rows with what their last states say, and what `/batches/B/facets` answers of them."""
+    record = await record_of(store, batch_id)
+    rows = await rows_of(store, heads, batch_id, paths=True)
+    begin, until = settled(record, rows), time.monotonic() + _PATIENCE
+    progress = await states.progress(heads, batch_id, rows, begin=begin)
+    while begin and progress["going"] and time.monotonic() < until:
+        await asyncio.sleep(_BREATH)
+        progress = await states.progress(heads, batch_id, rows, begin=begin)
+    rows = [_shorn(row, parts) for row in states.with_states(heads, rows)]
+    known = {**progress, "done": sum("state" in row for row in rows), "going": False, "seconds": None}
+    told = {"facets": facets(rows), "changes": changes(rows), "states": known}
+    return rows, without(told, parts, _GRADES)
+
+
+def _shorn(row: Head, parts: tuple[str, ...]) -> Head:
+    """A row whose last state says nothing of what is left out; which way an answer moved follows from the reference."""
+    names = _names(parts, _GRADES)
+    if not names or "state" not in row:
+        return row
+    state = {key: value for key, value in row["state"].items() if names.isdisjoint(key.split("."))}
+    return {**{key: value for key, value in row.items() if key != "moves" or "references" not in parts}, "state": state}
+
+
+def _keys_kept(rows: Sequence[Head], divided: Sequence[Mapping[str, Any]]) -> list[str] | None:
+    """The keys of the states that a file has room for; None where it has room for all."""
+    if sum(len(row.get("state", ())) for row in rows) <= _FACTS:
+        return None
+    return [facet["key"].removeprefix("state.") for facet in divided if facet["key"].startswith("state.")]
+
+
+def _sent(row: Head, parts: tuple[str, ...], keys: Sequence[str] | None) -> Head:
+    """A row as the file has it."""
+    found: Head = without({key: value for key, value in row.items() if key != "state"}, parts, _GRADES)
+    if "state" in row:
+        found["state"] = {key: value for key, value in row["state"].items() if keys is None or key in keys}
+    return found
+
+
 def _run_part(book: Book, parts: tuple[str, ...]) -> dict[str, Any]:
     """The answers about one run."""
     base = f"/runs/{book.seen.record['run_id']}"
@@ -117,6 +170,11 @@ def _run_part(book: Book, parts: tuple[str, ...]) -> dict[str, Any]:
     shorn: dict[str, Any] = without(found, parts)
     wanted = set(_folded(shorn))
     return shorn | {f"{base}/text/{sha}": text for sha, text in book.texts.items() if sha in wanted}
+
+
+def _names(parts: tuple[str, ...], also: tuple[str, ...] = ()) -> set[str]:
+    """Names of the fields that are left out."""
+    return {name for part in parts for name in _GONE[part]} | set(also if "references" in parts else ())
 
 
 def _is_gone(key: Any, names: set[str]) -> bool:

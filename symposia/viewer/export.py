@@ -4,7 +4,8 @@ An exported page holds what the endpoints would have answered, by their paths, s
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from symposia.viewer.carried import PARTS, RUNS, batch_answers, batches_answers,
 from symposia.viewer.heads import Heads
 from symposia.viewer.join import page
 from symposia.viewer.records import Book
+from symposia.viewer.states import States
 
 FORMS = {"html": "text/html", "json": "application/json", "svg": "image/svg+xml"}
 
@@ -40,7 +42,8 @@ async def write_page(store: Store, name: str, path: Path, parts: tuple[str, ...]
         BadInput: The file cannot be written.
     """
     if await store.batches(batch_id=name):
-        answers = await batch_answers(store, Heads(), name, parts, most)
+        async with _states(store) as states:
+            answers = await batch_answers(store, Heads(), states, name, parts, most)
     else:
         answers = await run_answers(await Book.open(store, name), parts)
     await _write(path, as_page(answers))
@@ -53,10 +56,12 @@ async def write_compared(store: Store, a: str, b: str, path: Path, parts: tuple[
         UnknownName: One of them does not exist.
         BadInput: The file cannot be written, or one is a run and one a batch.
     """
-    await _write(path, as_page(await compared_answers(store, Heads(), a, b, parts)))
+    async with _states(store) as states:
+        answers = await compared_answers(store, Heads(), states, a, b, parts)
+    await _write(path, as_page(answers))
 
 
-async def compared_answers(store: Store, heads: Heads, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+async def compared_answers(store: Store, heads: Heads, states: States, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
     """What the endpoints answer about two runs, or two batches.
 
     Raises:
@@ -65,7 +70,7 @@ async def compared_answers(store: Store, heads: Heads, a: str, b: str, parts: tu
     """
     known = [bool(await store.batches(batch_id=one)) for one in (a, b)]
     if all(known):
-        return await batches_answers(store, heads, a, b, parts)
+        return await batches_answers(store, heads, states, a, b, parts)
     if any(known):
         raise BadInput("a run cannot be compared with a batch", remedy="name two runs, or two batches")
     return await compare_answers(store, await Book.open(store, a), await Book.open(store, b), parts)
@@ -78,19 +83,20 @@ async def as_json(book: Book, parts: tuple[str, ...] = ()) -> dict[str, Any]:
     return {**without(await to_json(book.seen), parts), "export": about}
 
 
-async def compared_json(store: Store, heads: Heads, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+async def compared_json(store: Store, heads: Heads, states: States, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
     """The object of `symposia diff --json`, or what `/compare` says of two batches, with the facts of the file under `export`."""
-    answers = await compared_answers(store, heads, a, b, parts)
+    answers = await compared_answers(store, heads, states, a, b, parts)
     shown = next(answer for path, answer in answers.items() if path.startswith("/compare?"))
     found = shown if shown["of"] == "batches" else without(await difference(store, a, b), parts)
     return {**found, "export": answers["/export"]}
 
 
-async def batch_json(store: Store, heads: Heads, batch_id: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A batch's page with its rows, and the facts of the file under `export`."""
-    answers = await batch_answers(store, heads, batch_id, parts, 0)
+async def batch_json(store: Store, heads: Heads, states: States, batch_id: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A batch's page with its changes of answer and its rows, and the facts of the file under `export`."""
+    answers = await batch_answers(store, heads, states, batch_id, parts, 0)
     base = f"/batches/{batch_id}"
-    return {**answers[base], "rows": answers[f"{base}/rows"]["items"], "export": answers["/export"]}
+    told = {"changes": answers[f"{base}/facets"]["changes"], "states": answers[f"{base}/facets"]["states"]}
+    return {**answers[base], **told, "rows": answers[f"{base}/rows"]["items"], "export": answers["/export"]}
 
 
 def as_svg(method: str) -> str:
@@ -113,6 +119,16 @@ def parts_of(text: str) -> tuple[str, ...]:
         if part not in PARTS:
             raise BadInput(f"{part[:40]!r} cannot be left out", remedy=f"there are {' and '.join(PARTS)}")
     return tuple(dict.fromkeys(parts))
+
+
+@asynccontextmanager
+async def _states(store: Store) -> AsyncIterator[States]:
+    """What rebuilds the states of a store's runs, for as long as a file is made."""
+    states = States(store.address)
+    try:
+        yield states
+    finally:
+        await states.close()
 
 
 async def _write(path: Path, text: str) -> None:

@@ -14,7 +14,9 @@ from symposia.state.store import Store
 from symposia.viewer import export
 from symposia.viewer.carried import RUNS, batch_answers
 from symposia.viewer.desk import Desk
+from symposia.viewer.heads import Heads
 from symposia.viewer.reads import named
+from symposia.viewer.states import States
 
 _MOST = 500  # runs that one file may hold whole
 _FORMS = ("html", "json")
@@ -25,29 +27,34 @@ def add_files(api: APIRouter) -> None:
 
     @api.get("/batches/{batch_id}/export")
     async def batch(request: Request, batch_id: str, without: str = "", runs: int = RUNS) -> Response:
-        heads, parts = _heads(request), export.parts_of(without)
+        (heads, states), parts = _known(request), export.parts_of(without)
         name = named(batch_id)
         if not 0 <= runs <= _MOST:
             raise BadInput(f"{runs} runs in one file", remedy=f"ask for 0 to {_MOST}")
 
         async def page(store: Store) -> str:
-            return export.as_page(await batch_answers(store, heads, name, parts, runs))
+            return export.as_page(await batch_answers(store, heads, states, name, parts, runs))
 
-        return await _attached(request, f"batch-{name}", page, lambda store: export.batch_json(store, heads, name, parts))
+        return await _attached(request, f"batch-{name}", page, lambda store: export.batch_json(store, heads, states, name, parts))
 
     @api.get("/compare/export")
     async def compare(request: Request, a: str, b: str, without: str = "") -> Response:
-        heads, parts = _heads(request), export.parts_of(without)
+        (heads, states), parts = _known(request), export.parts_of(without)
         one, two = named(a), named(b)
 
         async def page(store: Store) -> str:
-            return export.as_page(await export.compared_answers(store, heads, one, two, parts))
+            return export.as_page(await export.compared_answers(store, heads, states, one, two, parts))
 
-        return await _attached(request, f"compare-{one}-{two}", page, lambda store: export.compared_json(store, heads, one, two, parts))
+        async def value(store: Store) -> dict[str, Any]:
+            return await export.compared_json(store, heads, states, one, two, parts)
+
+        return await _attached(request, f"compare-{one}-{two}", page, value)
 
 
-def _heads(request: Request) -> Any:
-    return request.app.state.desk.library.heads
+def _known(request: Request) -> tuple[Heads, States]:
+    """What the server knows of runs: their lines, and their last states."""
+    desk: Desk = request.app.state.desk
+    return desk.library.heads, desk.library.states
 
 
 async def _attached(

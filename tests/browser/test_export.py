@@ -1,16 +1,23 @@
 """Files that work from a disk, and a server behind a path: every address shows the same there as on the server itself."""
 
+import json
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from browser_home import Desk, Shelf, seated
+from browser_home import Desk, Shelf, filled, seated
+from serving import served
+
+from symposia.api import abatch
+from symposia.state.store import open_store
 
 pytestmark = pytest.mark.browser
 PREFIX = "/tools/symposia"
@@ -119,6 +126,96 @@ def test_a_file_of_a_batch_filters_its_rows_and_opens_the_runs_that_it_holds(des
     desk.page.keyboard.press("?")
     desk.sees(f"symposia show {desk.ids['failures']} --html", "dialog")
     desk.sees("1 whole, 3 by their row alone", "dialog")
+
+
+@pytest.fixture(scope="module")
+def debates(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """A debate over some problems, with toys that err often and with toys that seldom do."""
+    shelf = Shelf(tmp_path_factory.mktemp("debates"))
+    lines = files("symposia.items").joinpath("arithmetic.jsonl").read_text(encoding="utf-8").splitlines()
+    problems = [json.loads(line) for line in lines[:8]]
+
+    async def fill() -> None:
+        async with open_store(str(shelf.folder / "store.db")) as store:
+            for name, model in (("often", "toy/default?error=0.4"), ("seldom", "toy/default?error=0.05")):
+                params = {"k": 3, "max_rounds": 2, "seed": 4}
+                made = await abatch("debate_du", problems, shelf.folder / f"{name}.jsonl", model=model, params=params, store=store)
+                shelf.ids[name] = made["batch_id"]
+
+    filled(fill())
+    return shelf
+
+
+@pytest.fixture
+def hall(chromium: Any, debates: Shelf) -> Iterator[Desk]:
+    with served(debates.folder) as home, seated(chromium, home.root, debates.ids) as found:
+        yield found
+
+
+def test_a_file_of_a_batch_filters_by_states_and_changes_of_answer_as_the_server_does(hall: Desk, tmp_path: Path) -> None:
+    base = f"/batches/{hall.ids['often']}"
+    hall.page.goto(saved(hall, f"{base}/export?runs=0", tmp_path / "batch.html"))
+    facet = hall.page.locator(".facet", has_text="last state").first
+    n = facet.locator("button .num").first.inner_text()
+    facet.locator("button").first.click()
+    hall.sees(f"{n} of 8 rows")
+    assert hall.page.locator("#find").input_value().startswith("state.")
+    told = hall.page.request.get(f"{hall.root}/api{base}/facets").json()
+    key = next(facet["key"] for facet in told["facets"] if facet["key"].startswith("state."))
+    for q in (
+        "changed:right-wrong",
+        "-changed:wrong-right,right-wrong",
+        f"{key}>=1",
+        f"-{key}:none",
+        "state.task:AUTO,none",
+        "state.gone:none",
+    ):
+        asked = hall.page.request.get(f"{hall.root}/api{base}/rows?q={quote(q)}").json()
+        hall.page.locator("#find").fill(q)
+        hall.sees(f"{asked['total']} of 8 rows")
+        shown = hall.page.locator(".rows [role=option]").count()
+        assert shown == asked["total"], q
+    hall.page.locator("#find").fill("changed:held row:nothing")
+    hall.sees("removed the last")
+    hall.page.locator("#find").fill("changed:right")
+    hall.sees("there is no change of answer right")
+
+
+def test_a_file_of_a_debate_counts_its_changes_of_answer(hall: Desk, tmp_path: Path) -> None:
+    base = f"/batches/{hall.ids['often']}"
+    told = hall.page.request.get(f"{hall.root}/api{base}/export?runs=0&as=json").json()["changes"]["moves"]
+    hall.page.goto(saved(hall, f"{base}/export?runs=0", tmp_path / "batch.html"))
+    hall.page.locator(".changes h2", has_text="in 8 rows").wait_for()
+    shown = [int(text.split()[-1]) for text in hall.page.locator(".move b").all_inner_texts()]
+    assert shown == [told.get(move, {"answers": 0})["answers"] for move in ("wrong-right", "right-wrong", "wrong-wrong", "held")]
+    hall.page.locator(".move", has_text="right to wrong").click()
+    hall.sees(f"{told['right-wrong']['rows']} of 8 rows")
+    assert hall.page.locator("#find").input_value() == "changed:right-wrong"
+    assert hall.page.locator(".rows .moved-line .bad").count() == told["right-wrong"]["rows"]
+
+
+def test_the_cells_of_two_batches_filter_in_a_file(hall: Desk, tmp_path: Path) -> None:
+    a, b = hall.ids["often"], hall.ids["seldom"]
+    hall.page.goto(saved(hall, f"/compare/export?a={a}&b={b}", tmp_path / "both.html"))
+    for which in ("right_right", "right_wrong", "wrong_right", "wrong_wrong", "all", "changed"):
+        told = hall.page.request.get(f"{hall.root}/api/compare?a={a}&b={b}&rows={which}").json()
+        hall.go(f"#/compare/{a}/{b}?rows={which}")
+        hall.sees(f"{told['total']} of 8", ".list-of-pairs [role=status]")
+        path = f"/compare?a={a}&b={b}&rows={which}"
+        found = hall.page.evaluate("path => globalThis.symposiaLater.answerOf(globalThis.symposiaData, path)", path)
+        assert found == told, which
+    cell = hall.page.get_by_role("button", name="rows wrong in A, right in B")
+    n = cell.locator("b").inner_text()
+    assert int(n) > 0
+    cell.click()
+    hall.sees(f"{n} of 8", ".list-of-pairs [role=status]")
+    assert hall.page.locator("#pairs-0 .tag.good").count() == hall.page.locator("#pairs-0 .tag.bad").count() == 1
+    hall.page.goto("about:blank")
+    hall.page.goto(saved(hall, f"/compare/export?a={a}&b={b}&without=references", tmp_path / "shorn.html"))
+    hall.page.locator(".cross-cell").first.wait_for()
+    assert hall.page.locator(".cross-cell:disabled").count() == 4
+    hall.page.get_by_role("button", name="all rows").click()
+    hall.sees("8 of 8", ".list-of-pairs [role=status]")
 
 
 def test_a_file_says_that_its_models_are_toys_and_what_was_left_out(desk: Desk, tmp_path: Path) -> None:

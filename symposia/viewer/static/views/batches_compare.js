@@ -1,7 +1,7 @@
 // Two batches side by side, joined on their rows: who is right where, whether that is more than chance, and which answers changed.
 
 import { html, useState } from "../vendor/preact.js";
-import { carried, useAsked } from "../api.js";
+import { useAsked } from "../api.js";
 import { Plain, Status, Toys, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
 import { Rows, useMatch } from "../rows.js";
@@ -54,7 +54,7 @@ function Side({ name, side, other }) {
 /** Right and wrong, every cell a filter. @param {{found: any, which: string}} props */
 function Cross({ found, which }) {
   const table = found.table ?? {};
-  const cell = (/** @type {string} */ name, /** @type {string} */ tone) => html`<td><button class=${`cross-cell ${table[name] ? tone : ""}`} aria-pressed=${which === name} disabled=${Boolean(carried())} aria-label=${`${number(table[name] ?? 0)} rows ${NAMES[name]}`}
+  const cell = (/** @type {string} */ name, /** @type {string} */ tone) => html`<td><button class=${`cross-cell ${table[name] ? tone : ""}`} aria-pressed=${which === name} disabled=${!found.table} aria-label=${`${number(table[name] ?? 0)} rows ${NAMES[name]}`}
     onClick=${() => show(which === name ? "" : name)}><b>${number(table[name] ?? 0)}</b> <span>${NAMES[name]}</span></button></td>`;
   return html`<section aria-label="Right and wrong"><h2>Who is right where <span class="dim">${count(found.graded, "row")} graded in both</span></h2>
     <table class="crosses"><thead><tr><th></th><th>B right</th><th>B wrong</th></tr></thead><tbody>
@@ -83,10 +83,10 @@ function Tested({ found }) {
 /** The rows of a cell side by side. @param {{found: any, which: string}} props */
 function Pairs({ found, which }) {
   const [a, b] = found.batches;
-  const own = which === found.which || carried();
+  const own = which === found.which;
   const asked = useAsked(own ? null : `/compare?${new URLSearchParams({ a: a.id, b: b.id, rows: which })}`);
   const told = own ? found : asked.data;
-  const small = useMatch("(max-width: 700px)"); // where a selection would scroll past the table
+  const small = useMatch("(max-width: 43.75em)"); // where a selection would scroll past the table
   const [chosen, setSelected] = useState(-1);
   const rows = told?.rows ?? [];
   const selected = Math.min(rows.length - 1, Math.max(small ? -1 : 0, chosen));
@@ -94,8 +94,8 @@ function Pairs({ found, which }) {
   const open = (/** @type {number} */ n) => rows[n] && go(address(rows[n]));
   useMoves(rows.length, selected, setSelected, (n) => open(Math.max(0, n)));
   const here = rows[Math.max(0, selected)];
-  return html`<section class="list-of-pairs"><div class="bar"><h2>Rows ${NAMES[carried() ? "changed" : which] ?? ""} <span class="dim" role="status">${told ? `${number(told.total)} of ${number(found.shared)}` : ""}</span></h2>
-      ${!carried() && ["changed", "all"].map((name) => html`<button key=${name} class="quiet" aria-pressed=${which === name} onClick=${() => show(name === "changed" ? "" : name)}>${name === "all" ? "all rows" : "changed answers"}</button>`)}</div>
+  return html`<section class="list-of-pairs"><div class="bar"><h2>Rows ${NAMES[which] ?? ""} <span class="dim" role="status">${told ? `${number(told.total)} of ${number(found.shared)}` : ""}</span></h2>
+      ${["changed", "all"].map((name) => html`<button key=${name} class="quiet" aria-pressed=${which === name} onClick=${() => show(name === "changed" ? "" : name)}>${name === "all" ? "all rows" : "changed answers"}</button>`)}</div>
     ${!told && html`<${Waiting} asked=${asked} what="the rows" />`}
     ${told && !rows.length && html`<div class="empty"><p>There is no row ${NAMES[which] ?? ""}.</p></div>`}
     ${here && html`<p class="bar picked">row <b>${short(here.row, 40)}</b>${here.repeat > 1 ? ` #${here.repeat}` : ""} <a href=${runHash(here.a.run)}>open A</a> <a href=${runHash(here.b.run)}>open B</a>${found.same_method && html` <a href=${address(here)}>step by step</a>`} <span class="dim"><kbd>Enter</kbd> opens ${found.same_method ? "both, step by step" : "A"}</span></p>

@@ -3,19 +3,21 @@
 import { html, useState } from "../vendor/preact.js";
 import { carried, useAsked } from "../api.js";
 import { Plain } from "../parts.js";
-import { count, number, short } from "../words.js";
+import { useMatch } from "../rows.js";
+import { count, number, plain, short } from "../words.js";
 import { filterBy, said, termOf, termsOf, toggled } from "./filter.js";
 
 const FIRST = 6; // facets that show unasked
+const SMALL = 2; // on a phone, where the rows stand below them
 const MANY = 2000; // rows from which on the rest is asked for less often
 
 /** What divides a batch's rows, asked again as long as states are being rebuilt. @param {string} id as it stands in an address @param {any} page what is known of the batch */
 export function useDivided(id, page) {
   const [begun, setBegun] = useState(false);
   const [every, setEvery] = useState(0);
-  const asked = useAsked(page && !carried() ? `/batches/${id}/facets${begun ? "?begin=1" : ""}` : null, { every });
+  const asked = useAsked(page ? `/batches/${id}/facets${begun ? "?begin=1" : ""}` : null, { every });
   const states = asked.data?.states;
-  const wanted = !states ? 0 : states.going ? (states.of > MANY ? 5 : 1) : page.ended ? 0 : 10;
+  const wanted = !states ? 0 : states.going ? (states.of > MANY ? 5 : 1) : page.ended || carried() ? 0 : 10;
   if (asked.data && wanted !== every) setEvery(wanted);
   return { facets: asked.data?.facets ?? page?.facets ?? [], changes: asked.data?.changes ?? null, states, fault: asked.fault, begin: () => setBegun(true) };
 }
@@ -27,7 +29,7 @@ export function States({ states, begin }) {
   const left = states.seconds === null || states.seconds === undefined ? "" : `, about ${states.seconds < 90 ? `${Math.ceil(states.seconds)} s` : `${Math.round(states.seconds / 60)} min`} to go`;
   return html`<p class="bar dim" role="status">${states.going
     ? html`<progress max=${states.of} value=${states.done} aria-label="states rebuilt"></progress> Rebuilding the last states by replay: ${number(states.done)} of ${number(states.of)}${left}`
-    : html`What rows came to in their states is known of ${number(states.done)} of ${number(states.of)}. <button onClick=${begin}>Rebuild the states</button> for changes of answer and more to split by`}</p>`;
+    : html`What rows came to in their states is known of ${number(states.done)} of ${number(states.of)}. ${!carried() && html`<button onClick=${begin}>Rebuild the states</button> for changes of answer and more to split by`}`}</p>`;
 }
 
 /** @param {{groups: any[], q: string}} props */
@@ -68,20 +70,24 @@ export function Changes({ changes, states, q }) {
 /** @param {{facets: any[], q: string}} props */
 export function Facets({ facets, q }) {
   const [all, setAll] = useState(false);
+  const most = useMatch("(max-width: 43.75em)") ? SMALL : FIRST;
   if (!facets.length) return null;
-  const shown = all ? facets : facets.slice(0, FIRST);
-  return html`<section class="facets" aria-label="How the rows fall apart">${shown.map((f) => html`<${Facet} key=${f.key} f=${f} q=${q} />`)}
-    ${facets.length > shown.length && html`<button class="more" onClick=${() => setAll(true)}>${FIRST} of ${facets.length} ways to split the rows, show all</button>`}</section>`;
+  const shown = all ? facets : facets.slice(0, most);
+  const ok = facets.find((f) => f.key === "status")?.values.find((/** @type {any} */ v) => v.value === "ok")?.n;
+  return html`<section class="facets" aria-label="How the rows fall apart">${shown.map((f) => html`<${Facet} key=${f.key} f=${f} q=${q} ok=${ok} />`)}
+    ${facets.length > shown.length && html`<button class="more" onClick=${() => setAll(true)}>${most} of ${facets.length} ways to split the rows, show all</button>`}</section>`;
 }
 
-/** @param {{f: any, q: string}} props */
-function Facet({ f, q }) {
+/** @param {{f: any, q: string, ok?: number}} props `ok` rows have ended well, where some have not */
+function Facet({ f, q, ok }) {
   const top = Math.max(...f.values.map((/** @type {any} */ v) => v.n));
-  return html`<div class="facet"><h3><${Plain} text=${f.key.replace(/^state\./, "").replace(/\.n$/, "")} />${f.key.startsWith("state.") && html` <span class="dim">${f.key.endsWith(".n") ? "how many, " : ""}last state</span>`}</h3><ul>${f.values.map((/** @type {any} */ v) => {
+  const ways = f.key === "visited" ? f.values.filter((/** @type {any} */ v) => v.n !== ok || termsOf(q).includes(termOf(f.key, v.value))) : f.values; // what every run passes splits nothing
+  const common = f.values.filter((/** @type {any} */ v) => !ways.includes(v)).map((/** @type {any} */ v) => plain(v.value));
+  return html`<div class="facet"><h3><${Plain} text=${f.key.replace(/^state\./, "").replace(/\.n$/, "")} />${f.key.startsWith("state.") && html` <span class="dim">${f.key.endsWith(".n") ? "how many, " : ""}last state</span>`}</h3><ul>${ways.map((/** @type {any} */ v) => {
     const term = termOf(f.key, v.value);
     return html`<li key=${term}><button aria-pressed=${termsOf(q).includes(term)} onClick=${() => filterBy(toggled(q, term))}>
       <span class="cut"><${Plain} text=${said(v.value)} /></span>
       <span class="bar-box"><span class="bar" style=${{ width: `${(100 * v.n) / top}%` }}>${v.graded > 0 && html`<span style=${{ width: `${(100 * v.right) / v.n}%` }}></span>`}</span></span><span class="num">${number(v.n)}</span>
       <span class="num dim">${v.graded ? `${Math.round((100 * v.right) / v.graded)} % right` : ""}</span></button></li>`;
-  })}</ul></div>`;
+  })}</ul>${common.length > 0 && html`<p class="dim common">${number(ok)} visited ${short(common.join(", "), 120)}</p>`}</div>`;
 }

@@ -1,11 +1,11 @@
 // The list of runs: find one, see how it stands, open it.
 
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { useAsked } from "../api.js";
 import { Copy, Plain, Status, Toys, Trouble, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
 import { Rows } from "../rows.js";
-import { age, count, dollars, headOf, number, short } from "../words.js";
+import { age, count, dollars, figure, headOf, number, short } from "../words.js";
 import { TextHits } from "./find.js";
 
 const FIRST = "symposia run magicore --model toy/default";
@@ -74,8 +74,8 @@ function Row({ run, level }) {
 
 /** An answer, and what it should have been. @param {{run: any}} props */
 export function Answer({ run }) {
-  const answer = run.answer === null || run.answer === undefined ? html`<span class="dim">none</span>` : html`<b>${typeof run.answer === "number" ? number(run.answer) : short(headOf(run.answer) ?? JSON.stringify(run.answer), 60)}</b>`;
-  const expected = run.correct === false && run.reference !== null && run.reference !== undefined && typeof run.reference !== "object" ? html` <span class="dim">expected ${short(number(run.reference), 40)}</span>` : "";
+  const answer = run.answer === null || run.answer === undefined ? html`<span class="dim">none</span>` : html`<b>${typeof run.answer === "number" ? figure(run.answer) : short(headOf(run.answer) ?? JSON.stringify(run.answer), 60)}</b>`;
+  const expected = run.correct === false && run.reference !== null && run.reference !== undefined && typeof run.reference !== "object" ? html` <span class="dim">expected ${short(figure(run.reference), 40)}</span>` : "";
   return html`${answer}${expected}`;
 }
 
@@ -101,12 +101,14 @@ function Empty({ q }) {
 
 /** j, k and Enter in a list, wherever the focus is. @param {number} n @param {number} selected @param {(n: number) => void} select @param {(n: number) => void} open */
 export function useMoves(n, selected, select, open) {
+  const at = useRef(selected); // a key may come before the one before it is drawn
+  at.current = selected;
   useEffect(() => {
     const pressed = (/** @type {any} */ event) => {
       const key = event.detail;
-      if (key === "down") select(Math.min(n - 1, selected + 1));
-      else if (key === "up") select(Math.max(0, selected - 1));
-      else if (key === "open") open(selected);
+      if (key === "down") select((at.current = Math.min(n - 1, at.current + 1)));
+      else if (key === "up") select((at.current = Math.max(0, at.current - 1)));
+      else if (key === "open") open(at.current);
     };
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);
