@@ -1,9 +1,10 @@
-"""Make the README's pictures again: a method's graph, runs as `symposia show` prints them, trees and plans, and the methods compared.
+"""Make the README's pictures again: a method's graph, runs as `symposia show` prints them, trees, plans, methods compared, the viewer.
 
     python bench/pictures.py [FOLDER]
 
 All on the toy models with seed 0. The run is that of the first bundled problem that was hard and wrong before it was refined, and right
-after; the comparison is of all bundled problems, k = 8 and two rounds where a method has them.
+after; the comparison is of all bundled problems, k = 8 and two rounds where a method has them. The viewer's pages need Chromium and
+playwright; see pages.py.
 """
 
 import asyncio
@@ -69,19 +70,23 @@ def compared(picture: Path) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-async def persuaded(method: str, picture: Path) -> None:
-    """The tree of the first bundled problem on which somebody was persuaded of the right answer."""
-    async with open_store(":memory:") as store:
-        for line in (files("symposia.items") / "arithmetic.jsonl").read_text().splitlines():
-            row = json.loads(line)
-            given, asked = {"seed": 0, "model": "toy/weak"}, {"question": row["question"], "task": "number"}
-            record = runs.new_record(method, given, asked, reference=row["answer"], checkpoints="none")
-            result = await runs.start(store, record)
-            dot = await draw_run(store, result.run_id, None) or ""
-            if "persuaded by" in dot and _GREEN in dot and _RED in dot:
-                await draw_run(store, result.run_id, picture)
-                return
+async def persuaded(store: Store, method: str) -> str:
+    """The id of a run over the first bundled problem on which somebody was persuaded of the right answer."""
+    for line in (files("symposia.items") / "arithmetic.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        given, asked = {"seed": 0, "model": "toy/weak"}, {"question": row["question"], "task": "number"}
+        record = runs.new_record(method, given, asked, reference=row["answer"], checkpoints="none")
+        result = await runs.start(store, record)
+        dot = await draw_run(store, result.run_id, None) or ""
+        if "persuaded by" in dot and _GREEN in dot and _RED in dot:
+            return result.run_id
     raise SystemExit(f"nobody was persuaded in {method}")
+
+
+async def argued(method: str, picture: Path) -> None:
+    """The tree of such a run."""
+    async with open_store(":memory:") as store:
+        await draw_run(store, await persuaded(store, method), picture)
 
 
 async def first_item(store: Store, method: str, **given: object) -> str:
@@ -125,8 +130,20 @@ def main() -> None:
     asyncio.run(others(folder))
     asyncio.run(recruited(folder / "experts.svg"))
     compared(folder / "pareto.svg")
-    asyncio.run(persuaded("pbt", folder / "tree.svg"))
-    asyncio.run(persuaded("pbt_debate", folder / "debate.svg"))
+    asyncio.run(argued("pbt", folder / "tree.svg"))
+    asyncio.run(argued("pbt_debate", folder / "debate.svg"))
+    viewed(folder)
+
+
+def viewed(folder: Path) -> None:
+    """The pages of the viewer."""
+    sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+    from pages import pages
+
+    async def told(store: Store) -> dict[str, str]:
+        return {"tree": await persuaded(store, "pbt"), "tests": await first_item(store, "utdebug", seed=1)}
+
+    pages(folder, told)
 
 
 if __name__ == "__main__":

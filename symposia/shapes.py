@@ -122,6 +122,8 @@ def _record(value: Any) -> str | None:
     """`round=0, quality=0.61, is_hard=True`."""
     if not isinstance(value, Mapping):
         return None
+    if isinstance(value.get("nodes"), list) and isinstance(value.get("edges"), list):  # as networkx writes a graph down
+        return "1 node" if len(value["nodes"]) == 1 else f"{len(value['nodes'])} nodes"
     return _first([f"{name}={brief(item)}" for name, item in value.items()], 2 * _MOST) if value else "empty"
 
 

@@ -1,10 +1,11 @@
 // Small parts that every view uses: texts, folds, faults, waits, copying.
 
-import { html, useEffect, useState } from "./vendor/preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { ask } from "./api.js";
 import { count, isThin, number, visible } from "./words.js";
 
 const HEAD = 2000; // characters of a text that show unfolded
+const NEARLY = 1.2; // times the head that a text shows whole: a fold of one line hides nothing worth a click
 const MORE = 100_000; // characters that one click adds
 
 /** A text in which nothing acts. @param {{text: string}} props */
@@ -39,12 +40,13 @@ function placesOf(text, wanted) {
  * A text of any length: its head, and more on demand; one that stands elsewhere is fetched when it is asked for.
  * @param {{value: any, run?: string, head?: number, mono?: boolean, wrap?: boolean, marks?: Mark[], find?: string, as?: any}} props `as` draws a text in which nothing is marked
  */
-export function Text({ value, run, head = HEAD, mono = false, wrap = true, marks = [], find = "", as = Plain }) {
-  const [shown, setShown] = useState(head);
+export function Text({ value, run, head: most = HEAD, mono = false, wrap = true, marks = [], find = "", as = Plain }) {
   const [whole, setWhole] = useState(/** @type {string|null} */ (null));
   const [said, setSaid] = useState("");
   const thin = isThin(value);
   const length = thin ? value.len : String(value).length;
+  const head = !thin && length <= NEARLY * most ? length : most;
+  const [shown, setShown] = useState(head);
   const text = whole ?? (thin ? value.head : String(value));
   useEffect(() => {
     setShown(head);
@@ -69,6 +71,19 @@ export function Text({ value, run, head = HEAD, mono = false, wrap = true, marks
     ${rest > 0 && html`<button class="more" onClick=${more}>${number(Math.min(shown, text.length))} of ${count(length, "character")}, show more</button>`}
     ${said && html`<span class="bad" role="alert">${said}</span>`}
   </div>`;
+}
+
+/** What may be wider than its place: it scrolls by itself, and where it must, by keyboard too. @param {{label: string, children?: any}} props */
+export function Wide({ label, children }) {
+  const box = useRef(/** @type {any} */ (null));
+  const [scrolls, setScrolls] = useState(false);
+  useEffect(() => {
+    const home = box.current;
+    const seer = new ResizeObserver(() => setScrolls(home.scrollWidth > home.clientWidth));
+    for (const part of [home, ...home.children]) seer.observe(part);
+    return () => seer.disconnect();
+  }, []);
+  return html`<div class="wide" ref=${box} ...${scrolls ? { tabIndex: 0, role: "group", "aria-label": `${label}, scrolls sideways` } : {}}>${children}</div>`;
 }
 
 /** An error: what, why, and what helps. @param {{fault: import("./api.js").Fault, again?: () => void}} props */

@@ -14,7 +14,7 @@ const BESIDE = 10; // rows kept ready above and below what is in sight
 export function Rows({ rows, selected, label, height: wide, narrow = wide, row, onSelect, onOpen, id, classOf }) {
   const box = useRef(/** @type {any} */ (null));
   const [range, setRange] = useState([0, 40]);
-  const small = useMatch("(max-width: 700px)");
+  const small = useMatch("(max-width: 43.75em)");
   const height = small ? narrow : wide;
   const unit = height * parseFloat(getComputedStyle(document.documentElement).fontSize);
 
@@ -25,7 +25,7 @@ export function Rows({ rows, selected, label, height: wide, narrow = wide, row, 
       const outer = box.current.getBoundingClientRect();
       const top = Math.max(0, outer.top);
       const first = Math.max(0, Math.floor((top - inner.top) / unit) - BESIDE);
-      const last = Math.ceil((Math.min(innerHeight, outer.bottom) - inner.top) / unit) + BESIDE;
+      const last = Math.max(first + 1, Math.ceil((Math.min(innerHeight, outer.bottom) - inner.top) / unit) + BESIDE); // also of a list below what is in sight
       setRange((old) => (old[0] === first && old[1] === last ? old : [first, last]));
     };
     measure();

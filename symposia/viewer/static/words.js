@@ -45,6 +45,9 @@ export function number(value) {
   return size >= 1000 ? value.toLocaleString("en", { maximumFractionDigits: 1 }) : String(Number(value.toPrecision(size < 1 ? 3 : 4)));
 }
 
+/** A number as an answer: without signs between thousands, since an answer that is a text has none. @param {unknown} value */
+export const figure = (value) => (typeof value === "number" ? number(value).replaceAll(",", "") : plain(value));
+
 /** @param {unknown} value dollars */
 export function dollars(value) {
   if (typeof value !== "number") return "–";

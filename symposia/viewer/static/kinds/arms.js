@@ -1,7 +1,7 @@
 // Arms of a bandit: has it settled, and on what evidence. A small line per arm over the rounds, the chosen arm marked.
 
 import { html } from "../vendor/preact.js";
-import { Plain } from "../parts.js";
+import { Plain, Wide } from "../parts.js";
 import { count, number, plain, short } from "../words.js";
 import { besides, useSome } from "./some.js";
 
@@ -52,12 +52,12 @@ function View({ value, state, hint, page, name }) {
   const order = [...now.keys()];
   const [shown, more] = useSome(now.length > 30 ? order.sort((a, b) => Number(b === picked) - Number(a === picked) || sizes[b] - sizes[a]) : order, 30, "arm");
   return html`<p class="says"><b>${short(nameOf(top), 60)}</b> ${top === picked ? "was chosen" : "leads"} with ${Math.round(100 * share)} %, ${settled(bandit, share, pulls, nameOf)}</p>
-    <div class="wide"><table class="grid bars arms"><thead><tr><th>arm</th><th>${all.length > 1 ? `over ${number(all.length)} rounds` : "chance"}</th><th class="num">${all.length > 1 ? "weight" : ""}</th>${pulls !== undefined && html`<th class="num">pulls</th>`}${bandit && html`<th>mean reward, pull by pull</th>`}${hint?.keys?.rewards && html`<th class="num">reward here</th>`}</tr></thead>
+    <${Wide} label="Arms"><table class="grid bars arms"><thead><tr><th>arm</th><th>${all.length > 1 ? `over ${number(all.length)} rounds` : "chance"}</th><th class="num">${all.length > 1 ? "weight" : ""}</th>${pulls !== undefined && html`<th class="num">pulls</th>`}${bandit && html`<th>mean reward, pull by pull</th>`}${hint?.keys?.rewards && html`<th class="num">reward here</th>`}</tr></thead>
       <tbody>${shown.map((n) => html`<tr key=${n} class=${n === picked ? "chosen" : ""}><th scope="row">${n === picked ? "◆ " : ""}<${Plain} text=${nameOf(n)} />${n === picked && html`<span class="away"> (chosen)</span>`}</th>
         <td>${all.length > 1 ? html`<${Spark} values=${all.map((r) => r[n])} label=${`weight of ${nameOf(n)}`} />` : html`<span class=${n === picked ? "bar first" : "bar"} style=${{ width: `${(100 * sizes[n]) / highest}%` }}></span>`}</td>
         <td class="num">${number(now[n])}</td>${pulls !== undefined && html`<td class="num">${number(per(pulls, n))}</td>`}
         ${bandit && html`<td>${bandit.arms[n].pulls ? html`${bandit.arms[n].way.length > 1 && html`<${Spark} values=${bandit.arms[n].way} label=${`mean reward of ${nameOf(n)}, pull by pull`} />`}${number(bandit.arms[n].mean)}` : html`<span class="dim">none yet</span>`}</td>`}
-        ${hint?.keys?.rewards && html`<td class="num">${number(per(rewards, n))}</td>`}</tr>`)}</tbody></table></div>${more}`;
+        ${hint?.keys?.rewards && html`<td class="num">${number(per(rewards, n))}</td>`}</tr>`)}</tbody></table><//>${more}`;
 }
 
 /** @type {import("./index.js").Kind} */

@@ -1,7 +1,7 @@
 // The plain kinds: code, a chat, a table of like records, one text, one number.
 
 import { html, useState } from "../vendor/preact.js";
-import { Plain, Text } from "../parts.js";
+import { Plain, Text, Wide } from "../parts.js";
 import { count, headOf, isThin, number, plain, short } from "../words.js";
 import { Spark } from "./arms.js";
 import { Diff } from "./diff.js";
@@ -117,8 +117,8 @@ const COLUMNS = 16;
 function TableView({ value, run }) {
   const [shown, more] = useSome(rowsOf(value) ?? [], ROWS, "row");
   const columns = [...new Set(shown.flatMap(([, r]) => Object.keys(r)))].slice(0, COLUMNS);
-  return html`<div class="wide"><table class="grid"><thead><tr><th class="num">${Array.isArray(value) ? "#" : ""}</th>${columns.map((c) => html`<th key=${c}><${Plain} text=${c} /></th>`)}</tr></thead>
-    <tbody>${shown.map(([name, r]) => html`<tr key=${name}><td class="num dim"><${Plain} text=${name} /></td>${columns.map((c) => html`<${Cell} key=${c} value=${Object.hasOwn(r, c) ? r[c] : undefined} run=${run} />`)}</tr>`)}</tbody></table></div>${more}`;
+  return html`<${Wide} label="Table"><table class="grid"><thead><tr><th class="num">${Array.isArray(value) ? "#" : ""}</th>${columns.map((c) => html`<th key=${c}><${Plain} text=${c} /></th>`)}</tr></thead>
+    <tbody>${shown.map(([name, r]) => html`<tr key=${name}><td class="num dim"><${Plain} text=${name} /></td>${columns.map((c) => html`<${Cell} key=${c} value=${Object.hasOwn(r, c) ? r[c] : undefined} run=${run} />`)}</tr>`)}</tbody></table><//>${more}`;
 }
 
 /** @param {{value: any, run: string}} props */

@@ -1,7 +1,7 @@
 // Rewards: where a chain broke, and whether refining lifted it. Numbers from 0 to 1 in five shades, the lowest step of a chain marked, rounds side by side.
 
 import { html, useState } from "../vendor/preact.js";
-import { Plain } from "../parts.js";
+import { Plain, Wide } from "../parts.js";
 import { count, headOf, number } from "../words.js";
 import { besides, useSome } from "./some.js";
 
@@ -45,10 +45,10 @@ function Chains({ rounds, first, texts, words: [chain, step] }) {
   const lifts = rounds.length > 1 ? rows.map((n) => (one[n] === null || two[n] === null || one[n] === undefined || two[n] === undefined ? 0 : Math.sign(two[n] - one[n]))) : [];
   const every = lows.flat().filter((s) => s !== null && s !== undefined);
   return html`<p class="says">${count(all, chain)}, the weakest ${step} of each is marked ◂${every.length ? html`; lowest ${number(lowest(every))}` : ""}${lifts.length ? html`; since round ${first} the weakest ${step} <b>rose in ${lifts.filter((l) => l > 0).length}</b>, fell in ${lifts.filter((l) => l < 0).length}` : ""}</p>
-    <div class="wide"><table class="grid"><thead><tr><th>sample</th>${rounds.map((_, n) => html`<th key=${n}>${rounds.length > 1 || first ? `round ${first + n}` : `${step}s`}</th>`)}</tr></thead>
+    <${Wide} label="Rewards"><table class="grid"><thead><tr><th>sample</th>${rounds.map((_, n) => html`<th key=${n}>${rounds.length > 1 || first ? `round ${first + n}` : `${step}s`}</th>`)}</tr></thead>
       <tbody>${rows.map((n) => html`<tr key=${n}><th scope="row"><button class="twist" aria-expanded=${open === n} onClick=${() => setOpen(open === n ? -1 : n)}>${open === n ? "▾" : "▸"} ${n}</button></th>
         ${rounds.map((round, r) => html`<td key=${r}>${open === n ? html`<${Steps} steps=${round[n] ?? []} low=${lows[r][n]} text=${headOf(texts[r]?.[n]) ?? ""} />`
-          : html`<ol class="cells">${(round[n] ?? []).slice(0, 40).map((score, s) => html`<${Cell} key=${s} score=${score} low=${s === round[n].indexOf(lows[r][n]) && round[n].length > 1} title=${`sample ${n}, step ${s + 1}`} />`)}${!round[n]?.length && html`<li class="dim">no steps</li>`}</ol>`}</td>`)}</tr>`)}</tbody></table></div>${more}`;
+          : html`<ol class="cells">${(round[n] ?? []).slice(0, 40).map((score, s) => html`<${Cell} key=${s} score=${score} low=${s === round[n].indexOf(lows[r][n]) && round[n].length > 1} title=${`sample ${n}, step ${s + 1}`} />`)}${!round[n]?.length && html`<li class="dim">no steps</li>`}</ol>`}</td>`)}</tr>`)}</tbody></table><//>${more}`;
 }
 
 /** A chain opened: each step's text with its number. @param {{steps: (number|null)[], low: any, text: string}} props */

@@ -1,7 +1,7 @@
 // Tests: which edit fixed or broke what, and whether a test itself is in doubt. A matrix of cases by edits; a cell opens what was got against what was expected.
 
 import { html, useMemo, useState } from "../vendor/preact.js";
-import { Plain } from "../parts.js";
+import { Plain, Wide } from "../parts.js";
 import { runHash } from "../route.js";
 import { count, headOf, number, short } from "../words.js";
 import { Diff } from "./diff.js";
@@ -47,7 +47,7 @@ function matrixOf(steps, hint, results) {
       found.forEach((/** @type {any} */ r, /** @type {number} */ n) => suite[n]?.cells.set(current, r));
     }
     const ran = found ? [] : Object.values(step.cases ?? {}).flat();
-    if (ran.length && columns.length === current + 1) columns.push({ label: `edit ${current + 1}`, fate: "", code: null, base: columns[current].code });
+    if (ran.length && (columns.length === current + 1 || columns[columns.length - 1].fate)) columns.push({ label: `edit ${columns.length}`, fate: "", code: null, base: columns[current].code });
     for (const r of ran) suite[r.at]?.cells.set(columns.length - 1, r);
     for (const edit of editsKey ? (wrote(step, editsKey)?.value ?? []) : []) {
       if (columns.length === current + 1 || columns[columns.length - 1].fate) columns.push({ label: "", fate: "", code: null, base: columns[current].code });
@@ -85,12 +85,12 @@ function Matrix({ columns: all, rows, run }) {
   const at = open ?? (failing ? `${rows.indexOf(failing)}.${[...failing.cells].filter(([, c]) => MARKS[c.status]?.[1] === "bad").map(([c]) => c).pop()}` : "");
   const suites = new Set(rows.map((r) => r.suite)).size;
   const [row, column] = at.split(".").map(Number);
-  return html`<p class="says">${columns.map((c, n) => html`${n ? " · " : ""}<span key=${c}>${all[c].label}: <b>${rows.filter((r) => MARKS[r.cells.get(c)?.status ?? ""]?.[1] === "good").length}</b> of ${number(rows.filter((r) => r.cells.has(c)).length)} passed</span>`)}</p>
+  return html`<p class="says">${columns.filter((c) => rows.some((r) => r.cells.has(c))).map((c, n) => html`${n ? " · " : ""}<span key=${c}>${all[c].label}: <b>${rows.filter((r) => MARKS[r.cells.get(c)?.status ?? ""]?.[1] === "good").length}</b> of ${number(rows.filter((r) => r.cells.has(c)).length)} passed</span>`)}</p>
     ${numbers.length > COLUMNS && html`<p class="dim">the last ${COLUMNS} of ${count(numbers.length, "edit")}</p>`}
-    <div class="wide"><table class="grid matrix"><thead><tr><th>case</th>${columns.map((c) => html`<th key=${c} class=${all[c].fate === "rolled back" ? "undone" : ""}>${all[c].base !== null && all[c].code !== null
+    <${Wide} label="Tests"><table class="grid matrix"><thead><tr><th>case</th>${columns.map((c) => html`<th key=${c} class=${all[c].fate === "rolled back" ? "undone" : ""}>${all[c].base !== null && all[c].code !== null
         ? html`<button class="quiet" aria-pressed=${at === `code.${c}`} onClick=${() => setOpen(`code.${c}`)} title="what the edit changed">${all[c].label}</button>` : all[c].label}${all[c].fate && html`<span class=${all[c].fate === "kept" ? "good" : "doubt"}>${all[c].fate === "kept" ? "✓ kept" : "↶ rolled back"}</span>`}</th>`)}<th title="samples that gave the value that the test expects">votes</th></tr></thead>
       <tbody>${shown.map((r, n) => html`<tr key=${n} class=${n && r.suite !== rows[n - 1].suite ? "next-suite" : ""}><th scope="row" class="mono">${suites > 1 && html`<span class="dim">${r.suite + 1}.${r.n + 1} </span>`}${callOf(r)}</th>
-        ${columns.map((c) => html`<td key=${c}><${Mark} cell=${r.cells.get(c)} on=${at === `${n}.${c}`} label=${`${callOf(r)}, ${all[c].label}`} onOpen=${() => setOpen(`${n}.${c}`)} /></td>`)}<td><${Votes} of=${r.of} /></td></tr>`)}</tbody></table></div>${more}
+        ${columns.map((c) => html`<td key=${c}><${Mark} cell=${r.cells.get(c)} on=${at === `${n}.${c}`} label=${`${callOf(r)}, ${all[c].label}`} onOpen=${() => setOpen(`${n}.${c}`)} /></td>`)}<td><${Votes} of=${r.of} /></td></tr>`)}</tbody></table><//>${more}
     ${at.startsWith("code.") ? html`<section class="side"><h5>${all[column]?.label}${all[column]?.fate && `, ${all[column].fate}`}</h5>${headOf(all[column]?.code) === "" ? html`<p class="dim">The reply held no code.</p>` : html`<${Diff} before=${headOf(all[column]?.base) ?? ""} after=${headOf(all[column]?.code) ?? ""} mono=${true} />`}</section>`
       : at && rows[row]?.cells.get(column) && html`<${Case} row=${rows[row]} cell=${/** @type {Cell} */ (rows[row].cells.get(column))} label=${all[column].label} run=${run} />`}`;
 }

@@ -3,28 +3,29 @@
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { Plain } from "../parts.js";
 import { count, headOf, number, plain, short } from "../words.js";
-import { besides, said } from "./some.js";
+import { besides, judge, said } from "./some.js";
 import { kinOf, rowsOf, twigs } from "./twigs.js";
 
 const OPEN = 3; // levels open from the start
+const FEW = 24; // nodes of a tree that is open as a whole
 const ROWS = 50; // nodes that show at once
 
 /** @typedef {import("./twigs.js").Twig} Twig */
 /** What is told of a node. @typedef {{who?: any, value?: any, label?: string, visits?: any, ended?: any, text?: any, steps?: any[], rest: [string, any][]}} Told */
 
 /** @param {import("./some.js").Shown} props */
-function View({ value: given, state, hint }) {
+function View({ value: given, state, hint, page }) {
   const value = treeOf(given, state, hint);
   const all = useMemo(() => twigs(value, hint?.fields?.parent) ?? [], [value]);
   const { kin, by } = useMemo(() => kinOf(all), [all]);
   const chosen = useMemo(() => pathOf(by, all, state, hint), [all, state]);
-  const tell = useMemo(() => teller(state, hint), [state, hint]);
+  const tell = useMemo(() => teller(state, hint, judge(page)), [state, hint, page]);
   const [turned, setTurned] = useState(/** @type {Map<string, boolean>} */ (new Map()));
   const [most, setMost] = useState(ROWS);
   const [at, setAt] = useState("");
   const [focus, setFocus] = useState(0);
   const box = useRef(/** @type {any} */ (null));
-  const isOpen = (/** @type {Twig} */ t, /** @type {number} */ level) => turned.get(t.id) ?? (level < OPEN || chosen.has(t.id));
+  const isOpen = (/** @type {Twig} */ t, /** @type {number} */ level) => turned.get(t.id) ?? (level < OPEN || all.length <= FEW || chosen.has(t.id));
   const rows = rowsOf(kin, isOpen, most + 1);
   const shown = rows.slice(0, most);
   const here = Math.max(0, shown.findIndex((r) => r.twig.id === at));
@@ -90,8 +91,8 @@ function pathOf(by, all, state, hint) {
   return found;
 }
 
-/** How nodes are told of, by the names that a hint gives, else by what they hold. @param {any} state @param {any} hint @returns {(twig: Twig) => Told} */
-function teller(state, hint) {
+/** How nodes are told of, by the names that a hint gives, else by what they hold. @param {any} state @param {any} hint @param {(answer: any) => boolean|null} right @returns {(twig: Twig) => Told} */
+function teller(state, hint, right) {
   const f = hint?.fields ?? {};
   const own = (/** @type {any} */ facts, /** @type {string|undefined} */ field) => (field && Object.hasOwn(facts, field) && facts[field] !== null && facts[field] !== "" ? facts[field] : undefined);
   const [values, visited, waiting, ended] = ["values", "visited", "waiting", "ended"].map((part) => besides(state, hint, part));
@@ -107,8 +108,17 @@ function teller(state, hint) {
     const pruned = own(facts, f.pruned ?? "pruned");
     const turn = order.get(id);
     const plan = hint?.keys?.visited ? (turn ? `expanded as no. ${number(turn)}` : left.has(id) ? (typeof ended === "string" && !/searching|running/i.test(ended) ? `never expanded: ${ended.toLowerCase().replace(/_/g, " ")}` : "waits") : undefined) : undefined;
-    return { who: own(facts, f.who), value: worth === undefined ? undefined : worthOf(worth), label: f.value ?? "", visits: own(facts, f.visits ?? "visits"), ended: pruned === undefined || pruned === false ? undefined : pruned === true ? "pruned" : said(pruned), text: long, steps, rest: plan ? [["", plan], ...rest] : rest };
+    return { who: own(facts, f.who), value: worth === undefined ? undefined : f.value === "answers" ? heldOf(worth, right) : worthOf(worth), label: f.value ?? "", visits: own(facts, f.visits ?? "visits"), ended: pruned === undefined || pruned === false ? undefined : pruned === true ? "pruned" : said(pruned), text: long, steps, rest: plan ? [["", plan], ...rest] : rest };
   };
+}
+
+/** Answers by who holds them, each with whether it is right. @param {any} held @param {(answer: any) => boolean|null} right */
+function heldOf(held, right) {
+  if (held === null || typeof held !== "object") return worthOf(held);
+  return Object.entries(held).slice(0, 4).map(([who, answer], n) => {
+    const verdict = answer === null || answer === undefined ? null : right(answer);
+    return html`${n ? ", " : ""}<span class="dim">${plain(who)}</span> <span class=${verdict === null ? "" : verdict ? "good" : "bad"}>${verdict === null ? "" : verdict ? "✓ " : "✗ "}${answer === null || answer === undefined ? "–" : short(said(answer), 24)}</span>`;
+  });
 }
 
 /** @param {any} worth */

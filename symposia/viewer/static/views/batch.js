@@ -51,7 +51,7 @@ export function Batch({ route }) {
   }, [told]);
   const [chosen, setChosen] = useState(/** @type {string|null} */ (null));
   const items = rows.data?.items ?? [];
-  const small = useMatch("(max-width: 700px)");
+  const small = useMatch("(max-width: 43.75em)");
   // On a phone nothing is selected at first: the list would scroll to it, past everything above.
   const selected = Math.max(small ? -1 : 0, items.findIndex((/** @type {any} */ r) => idOf(r) === chosen));
   const setSelected = (/** @type {number} */ n) => items[n] && setChosen(idOf(items[n]));

@@ -38,7 +38,7 @@ function TwoRuns({ found, going }) {
 }
 
 /** @param {any} value */
-const cell = (value) => (value === null || value === undefined ? html`<span class="dim">–</span>` : short(typeof value === "string" ? value : JSON.stringify(value), 200));
+const cell = (value) => (value === null || value === undefined ? html`<span class="dim">as usual</span>` : short(typeof value === "string" ? value : JSON.stringify(value), 200));
 
 /** @param {{s: any, a: string, b: string, open: boolean}} props */
 function Pair({ s, a, b, open }) {

@@ -105,6 +105,6 @@ export function TextHits({ q }) {
   return html`<section class="found-box" aria-label="Hits in all texts"><h2>In all texts <span class="dim" role="status">${found ? `${count(hits.length, "hit")} shown, ${number(found.looked)} of ${count(found.of, "run")} looked through` : `looking${asked.slow >= 2 ? `, ${asked.slow} s` : ""} …`}</span></h2>
     ${asked.fault && html`<${Trouble} fault=${asked.fault} again=${asked.again} />`}
     ${found && !hits.length && !found.next && html`<p class="dim">No prompt and no reply of any run holds it.</p>`}
-    <ul class="hits">${hits.map((h, n) => html`<${HitLine} key=${`${h.run} ${h.place} ${n}`} text=${q} hit=${{ address: runHash(h.run, h.place), label: `${plain(h.method)} ${h.run.slice(0, 6)} · ${h.in} · ${plain(h.place)}`, head: h.head }} />`)}</ul>
+    <ul class="hits">${hits.map((h, n) => html`<${HitLine} key=${`${h.run} ${h.place} ${n}`} text=${q} hit=${{ address: runHash(h.run, h.place), label: `${plain(h.method)} ${h.run.slice(0, 6)}${h.run.length > 12 ? `/${h.run.slice(9, 15)}` : ""} · ${h.in} · ${plain(h.place)}`, head: h.head }} />`)}</ul>
     ${found?.next && html`<button class="more" onClick=${next}>look further</button>`}</section>`;
 }

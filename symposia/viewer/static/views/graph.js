@@ -30,7 +30,7 @@ export function trailOf(steps) {
 export function Graph({ method, steps, selected, onPick }) {
   const [picture, setPicture] = useState(/** @type {import("./layout.js").Picture|null} */ (null));
   const [said, setSaid] = useState("");
-  const [open, setOpen] = useState(() => matchMedia("(min-width: 1100px)").matches);
+  const [open, setOpen] = useState(() => matchMedia("(min-width: 68.76em)").matches);
   const graph = method?.graph;
   useEffect(() => {
     if (!graph || !open || graph.nodes.length > MOST) return;
@@ -63,21 +63,26 @@ function Picture({ picture, trail, steps, selected, onPick }) {
     <defs>${["", "taken"].map((kind) => html`<marker key=${kind} id=${`tip${kind}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path class=${`tip ${kind}`} d="M0 0L8 4L0 8z" /></marker>`)}</defs>
     ${boxes.filter((b) => b.outer).map((b) => html`<${Frame} key=${b.id} b=${b} visits=${trail.nodes.get(b.name) ?? []} now=${now.includes(b.name)} onGo=${() => go(b.name)} />`)}
     ${lines.map((line, n) => {
-      const taken = trail.edges.has(`${outside(line.source, line.target)}>${outside(line.target, line.source)}`);
+      const [from, to] = [outside(line.source, line.target), outside(line.target, line.source)];
+      const taken = trail.edges.has(`${from}>${to}`) || (!line.conditional && ranAfter(trail, from, to));
       return html`<path key=${n} class=${`edge ${taken ? "taken" : ""} ${line.conditional ? "conditional" : ""}`} d=${line.path} marker-end=${`url(#tip${taken ? "taken" : ""})`} />`;
     })}
     ${boxes.filter((b) => !b.outer).map((b) => {
       const visits = trail.nodes.get(b.id) ?? [];
+      const within = trail.nodes.has(outside(b.id, "")) && outside(b.id, "") !== b.id;
       const end = b.id === "__start__" || b.id === "__end__";
-      const label = end ? plain(b.name) : `${plain(b.name)}, ${visits.length ? `visited ${visits.length === 1 ? "once" : `${visits.length} times`}, ${visits.length === 1 ? "step" : "steps"} ${visits.slice(0, 12).join(", ")}${visits.length > 12 ? " and more" : ""}` : "not visited"}`;
+      const label = end ? plain(b.name) : `${plain(b.name)}, ${visits.length ? `visited ${visits.length === 1 ? "once" : `${visits.length} times`}, ${visits.length === 1 ? "step" : "steps"} ${visits.slice(0, 12).join(", ")}${visits.length > 12 ? " and more" : ""}` : within ? "inside a subgraph that was visited" : "not visited"}`;
       const shape = html`<rect x=${-b.w / 2} y=${-b.h / 2} width=${b.w} height=${b.h} rx=${end ? b.h / 2 : 6} /><text dy="0.34em">${plain(b.name)}${visits.length > 1 && html`<tspan class="times" dx="5">×${visits.length}</tspan>`}</text>`;
-      const tone = `node ${visits.length ? "visited" : ""} ${now.includes(b.id) ? "now" : ""} ${end ? "end" : ""}`;
+      const tone = `node ${visits.length ? "visited" : within ? "within" : ""} ${now.includes(b.id) ? "now" : ""} ${end ? "end" : ""}`;
       if (!visits.length) return html`<g key=${b.id} class=${tone} transform=${`translate(${b.x} ${b.y})`} role="img" aria-label=${label}>${shape}</g>`;
       return html`<g key=${b.id} class=${tone} transform=${`translate(${b.x} ${b.y})`} role="button" tabindex="0" aria-label=${label} onClick=${() => go(b.id)}
         onKeyDown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); go(b.id); } }}><title>${label}</title>${shape}</g>`;
     })}
   </svg></div>`;
 }
+
+/** Whether a node ran after another: over an edge without a condition it was then waited for. @param {Trail} trail @param {string} from @param {string} to */
+const ranAfter = (trail, from, to) => Math.min(...(trail.nodes.get(from) ?? [])) < Math.max(...(trail.nodes.get(to) ?? []));
 
 /** A node inside a subgraph stands for the subgraph wherever an edge crosses its border. @param {string} node @param {string} other */
 function outside(node, other) {

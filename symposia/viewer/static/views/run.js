@@ -5,7 +5,7 @@ import { carried, useAsked } from "../api.js";
 import { Copy, Plain, Status, Text, Toys, Waiting, verdictOf } from "../parts.js";
 import { lazy, preload } from "../lazy.js";
 import { go, runHash, stepOf } from "../route.js";
-import { count, dollars, duration, headOf, number, plain, short } from "../words.js";
+import { count, dollars, duration, figure, headOf, number, plain, short } from "../words.js";
 import { Live, Spoken, grown, isLive, useAgain, useLive } from "./live.js";
 import { OpenStep } from "./open.js";
 import { Saves } from "./saves.js";
@@ -78,7 +78,7 @@ function Page({ page, route, live, again }) {
   useEffect(() => {
     const pressed = (/** @type {any} */ e) => {
       if (e.detail === "newest") follow();
-      if (e.detail === "fork" && canFork) setForking(true);
+      if (e.detail === "fork" && selected !== null) setForking(true); // while states are being rebuilt it opens as soon as they are there
       if (e.detail === "compare" && run.parent && !carried()) go(compareHash(run));
       if (e.detail === "export" && !carried()) location.assign(exportPath(run));
     };
@@ -143,14 +143,18 @@ function Head({ page, live, onFork, children }) {
   </header>`;
 }
 
+/** The first line of a text of several: a program on one line says nothing. @param {string} text */
+const headLine = (text) => text.trim().replace(/\s*\n[^]*$/, " …");
+
 /** @param {{run: any}} props */
 function Outcome({ run }) {
-  const answer = headOf(run.answer) ?? (run.answer === null || run.answer === undefined ? null : typeof run.answer === "number" ? number(run.answer) : JSON.stringify(run.answer));
+  const answer = headOf(run.answer) ?? (run.answer === null || run.answer === undefined ? null : typeof run.answer === "number" ? figure(run.answer) : JSON.stringify(run.answer));
+  const isLong = answer !== null && (answer.length > 60 || answer.includes("\n"));
   const verdict = verdictOf(run);
   const reference = run.reference === null || run.reference === undefined || typeof run.reference === "object" ? null : run.reference;
   return html`<span class="answer"><${Status} run=${run} />
-    ${answer !== null && html`<b class=${answer.length > 60 ? "long" : ""}>${short(answer, 160)}</b>`}
-    ${reference !== null && verdict === false && html`<span>expected <b>${short(typeof reference === "number" ? number(reference) : reference, 60)}</b></span>`}
+    ${answer !== null && html`<b class=${isLong ? "long" : ""}>${short(isLong ? headLine(answer) : answer, 160)}</b>`}
+    ${reference !== null && verdict === false && html`<span>expected <b>${short(figure(reference), 60)}</b></span>`}
     ${run.stop_reason && html`<span class="dim">stopped: ${short(run.stop_reason, 40)}</span>`}</span>`;
 }
 

@@ -8,8 +8,9 @@ import { Copy, Plain, Waiting } from "../parts.js";
 import { go, withQuery } from "../route.js";
 import { count, duration, plain, sizeOf } from "../words.js";
 import { CallList } from "./calls.js";
-import { nameOf } from "./steps.js";
+import { nameOf, readsOf } from "./steps.js";
 
+const STORIES = ["dialogue", "tree", "plan", "tests", "arms", "people"]; // kinds that tell a whole run: shown again where it ended
 const QUIET = ["params", "messages", "artefact"]; // keys of every method that decide nothing: shown last
 
 /** @param {{page: any, step: any, query: URLSearchParams, show: any, keep: boolean}} props */
@@ -23,8 +24,9 @@ export function StepView({ page, step, query, show, keep }) {
   const readable = known || Boolean(page.saved); // LangGraph's own checkpoints outlive a change of the code
   const needs = wrote.map((w) => reachOf(w, hintOf(show, w.key), query));
   const stateAt = (/** @type {number} */ n) => `/runs/${encodeURIComponent(id)}/state/${n}`;
-  const whole = useAsked((how !== "writes" ? readable : known) && (how !== "writes" || needs.includes("now")) ? stateAt(step.n) : null, { keep });
   const end = page.steps[page.steps.length - 1].n;
+  const story = how === "writes" && known && keep && step.n === end && asked.data ? storyOf(show, written) : undefined;
+  const whole = useAsked((how !== "writes" ? readable : known) && (how !== "writes" || story || needs.includes("now")) ? stateAt(step.n) : null, { keep });
   const later = useAsked(known && how === "writes" && needs.includes("later") ? stateAt(end) : null, { keep });
   useEffect(() => {
     const pressed = (/** @type {any} */ e) => e.detail === "state" && go(withQuery({ show: how === "writes" ? "whole" : "" }), { replace: true });
@@ -40,9 +42,17 @@ export function StepView({ page, step, query, show, keep }) {
       : html`${!asked.data && html`<${Waiting} asked=${asked} what=${`step ${step.n}`} />`}
         ${asked.data && !wrote.length && html`<p class="dim">${page.states === "known" ? "This step wrote nothing new." : "What this step wrote is not known: states are rebuilt only from a replay that equals the record."}</p>`}
         ${!known && step.digest && html`<p class="dim">digest of the state, as it was recorded: <code>${step.digest}</code></p>`}
+        ${story && Object.hasOwn(whole.data?.state ?? {}, story) && html`<${Value} name=${story} value=${whole.data.state[story]} state=${whole.data.state} run=${id} hint=${show.kinds[story]} note="at the end" page=${page} n=${step.n} query=${query} />`}
         ${wrote.map((w) => html`<${Written} key=${w.key} w=${w} written=${written} now=${whole.data?.state} later=${later.data?.state} id=${id} query=${query} hint=${hintOf(show, w.key)} page=${page} step=${step} />`)}`}
     ${asked.data && html`<${CallList} calls=${asked.data.calls ?? []} id=${id} />`}
     ${(asked.data?.frames ?? []).map((/** @type {any} */ f) => html`<${Frame} key=${f.frame} frame=${f} id=${id} />`)}`;
+}
+
+/** The key that tells a whole run best, where the last step has not written it. @param {any} show @param {any} written */
+function storyOf(show, written) {
+  const keys = Object.keys(show?.kinds ?? {}).filter((key) => STORIES.includes(show.kinds[key].kind));
+  if (keys.some((key) => Object.hasOwn(written, key))) return undefined;
+  return keys.find((key) => show.kinds[key].keys?.results) ?? keys[0];
 }
 
 /** @param {any} step */
@@ -70,7 +80,7 @@ function Why({ step }) {
   if (!routers.length) return step.next?.length ? html`<p class="why"><span class="dim">then</span> <b><${Plain} text=${[...new Set(step.next)].join(", ")} /></b></p>` : null;
   return routers.map((/** @type {any} */ w, /** @type {number} */ n) => html`<div class="why" key=${n}><span class="dim">why next</span> <b>→ <${Plain} text=${times(w.goto)} /></b>
     ${w.error ? html`<span class="doubt">! the router wants more than the state: <${Plain} text=${w.error} /></span>`
-      : html`<span class="reads">${Object.entries(w.read ?? {}).map(([path, value]) => html`<span key=${path} class="read"><span class="dim"><${Plain} text=${path} /></span> ${brief(value)}</span>`)}</span>`}</div>`);
+      : html`<span class="reads">${readsOf(w).map(([path, value]) => html`<span key=${path} class="read"><span class="dim"><${Plain} text=${path} /></span> ${brief(value)}</span>`)}</span>`}</div>`);
 }
 
 /** `refine ×3`. @param {string[]} names */

@@ -51,12 +51,17 @@ function folded(steps, open, here) {
       : [/** @type {Line} */ ({ round, span: `${inside[0].n}–${inside[inside.length - 1].n}`, nodes: [...new Set(inside.flatMap((s) => s.nodes))].join(", "), turning: inside.some((s) => s.turning), failed: inside.some((s) => s.failed), inside })]);
 }
 
+const FORM = /\.(multigraph|directed|graph|edges)$/; // how networkx writes down what sort of a graph it is: nothing depends on it
+
+/** What a router has read. @param {any} why @returns {[string, any][]} */
+export const readsOf = (why) => Object.entries(why?.read ?? {}).filter(([path]) => !FORM.test(path) || !Object.hasOwn(why.read, path.replace(FORM, ".multigraph")));
+
 /** What a step says of itself in a line. @param {any} step */
 export function gistOf(step) {
   if (step.summary) return plain(step.summary);
   const said = (step.wrote ?? []).filter((/** @type {any} */ w) => !["params", "messages", "artefact"].includes(w.key));
   const why = (step.why ?? []).find((/** @type {any} */ w) => w.goto?.length);
-  const read = Object.entries(why?.read ?? {}).filter(([path]) => !path.startsWith("len("));
+  const read = readsOf(why).filter(([path]) => !path.startsWith("len("));
   if (read.length) return plain(`→ ${[...new Set(why.goto)].map((g) => (g === "__end__" ? "the end" : g)).join(", ")} · ${read.slice(0, 3).map(([path, value]) => `${path.replace(/^.*[.\]]\.?/, "") || path} ${briefly(value)}`).join(", ")}`);
   const parts = said.slice(0, 3).map((/** @type {any} */ w) => `${w.key} ${w.head || "–"}`);
   if (parts.length) return plain(parts.join(" · "));
