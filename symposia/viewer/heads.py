@@ -38,7 +38,7 @@ def head_of(record: Mapping[str, Any], entries: Sequence[Entry] | None = None) -
     batch = record.get("batch")
     return {
         **{key: value for key, value in result.items() if value is not None or key not in ("parent", "waiting")},
-        "question": _question(record),
+        "question": shorten(_asked(record), 2_000),
         "reference": record["reference"],
         "correct": record.get("correct"),
         "row": record["row"],
@@ -61,24 +61,23 @@ async def verdict_of(record: Mapping[str, Any]) -> bool | None:
         return None
 
 
-def row_of(head: Mapping[str, Any]) -> Head:
-    """A head for a list of thousands: its texts cut, its counts summed, what is empty left out."""
-    error = head["error"]
-    used = head["usage"]
+def row_of(record: Mapping[str, Any], *, correct: bool | None, toy: bool) -> Head:
+    """A line for a list of thousands: texts cut, counts summed, what is empty left out.
+
+    Args:
+        record: The run's record.
+        correct: Whether its answer is right.
+        toy: Whether a toy model played.
+    """
+    told = {**_NOTHING, **record}
+    error, used, batch = told["error"], told["usage"], told.get("batch") or {}
     row = {
-        **{"run": head["run_id"], "row": head["row"], "method": head["method"], "status": head["status"], "answer": _cut(head["answer"])},
-        **{
-            "reference": _cut(head["reference"]),
-            "correct": head["correct"],
-            "stop": head["stop_reason"],
-            "question": _cut(head["question"]),
-        },
-        "error": _failure(error) if error else None,
-        **{"calls": head["calls"]["live"] + head["calls"]["replayed"], "tokens": used["prompt_tokens"] + used["completion_tokens"]},
-        **{"cost": head["cost_usd"], "seconds": head["seconds"], "started": head["started"], "parent": head["parent"]},
-        **{"batch": head["batch"]["id"] if head["batch"] else None, "repeat": (head["batch"] or {}).get("repeat")},
-        **{"position": (head["batch"] or {}).get("row"), "toy": bool(head["toy"])},
-        "waiting": bool(head.get("waiting")),
+        **{"run": told["run_id"], "row": told["row"], "method": told["method"], "status": told["status"], "answer": _cut(told["answer"])},
+        **{"reference": _cut(told["reference"]), "correct": correct, "stop": told["stop_reason"]},
+        **{"question": shorten(_asked(record), _SHORT), "error": _failure(error) if error else None, "calls": told["calls"]},
+        **{"tokens": used["prompt_tokens"] + used["completion_tokens"], "cost": told["cost_usd"], "seconds": told["seconds"]},
+        **{"started": told["started"], "parent": told["parent"], "batch": told["run_id"][:9] if batch else None},
+        **{"repeat": batch.get("repeat"), "position": batch.get("row"), "toy": toy, "waiting": bool(told.get("waiting"))},
     }
     return {key: value for key, value in row.items() if value is not None or key in ("answer", "correct", "cost")}
 
@@ -169,11 +168,12 @@ class Lines:
         """No record has been read."""
         self._text = ""
         self._params: dict[str, Any] = {}
+        self._toy: tuple[str, dict[str, Any], bool] | None = None
 
     async def line(self, text: str) -> Head:
         """The line of a run, from its record as it is stored."""
         record = self.record(text)
-        return row_of({**head_of(record), "correct": await verdict_of(record)})
+        return row_of(record, correct=await verdict_of(record), toy=self._toys(record))
 
     def record(self, text: str) -> dict[str, Any]:
         """A record as it is stored; its parameters are those of the record before where they are the same."""
@@ -186,6 +186,13 @@ class Lines:
         self._params = record["params"]
         self._text = f'"params": {json.dumps(self._params)}'
         return record
+
+    def _toys(self, record: Mapping[str, Any]) -> bool:
+        """Whether a toy model played, which is said by the parameters, and so once for all that share them."""
+        method, params, known = record["method"], params_of(record), self._toy
+        if known is None or known[0] != method or known[1] is not params:
+            known = self._toy = (method, params, toy_note(_models(record)) is not None)
+        return known[2]
 
 
 async def records_of(store: Store, run_ids: Sequence[str]) -> AsyncIterator[list[dict[str, Any]]]:
@@ -214,13 +221,12 @@ def _marks(values: Iterable[Any]) -> str:
     return ", ".join("?" for _ in values)
 
 
-def _question(record: Mapping[str, Any]) -> str:
+def _asked(record: Mapping[str, Any]) -> str:
     """The question, or whatever a method without one was given."""
     given = record["input"]
     if not isinstance(given, Mapping):
         return ""
-    found = given.get("question") or given.get("prompt") or (given and json.dumps(given, ensure_ascii=False, default=str)) or ""
-    return shorten(str(found), 2_000)
+    return str(given.get("question") or given.get("prompt") or (given and json.dumps(given, ensure_ascii=False, default=str)) or "")
 
 
 def _failure(error: Mapping[str, Any]) -> dict[str, Any]:

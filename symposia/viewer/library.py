@@ -1,7 +1,7 @@
 """The viewer's own view of a store: a thread with an event loop and a connection, and what was rebuilt there, kept for a while.
 
 Whoever runs graphs must not wait for somebody who looks at them, so nothing of the viewer's is read, replayed or searched in the server's
-loop.
+loop; and who asks for what the journal has must not wait for a replay, so runs are rebuilt in a second thread.
 """
 
 import asyncio
@@ -28,12 +28,23 @@ class Library(Room):
         self._turns: dict[str, asyncio.Lock] = {}
         self._books: OrderedDict[str, tuple[Any, Book]] = OrderedDict()
         self._entries: OrderedDict[str, tuple[Any, list[Entry]]] = OrderedDict()
+        self._replays = Room(address, "symposia viewer replays")
+        self._both = False
         self.heads = Heads()
         self.states = States(address)
+
+    async def _opened(self) -> Store:
+        """The store; both threads open it at once, since who holds its lock keeps others from opening it, and not from reading."""
+        store = await super()._opened()
+        if not self._both:
+            await self._replays.ask(_known)
+            self._both = True
+        return store
 
     async def close(self) -> None:
         """Close the store and end the threads."""
         await self.states.close()
+        await self._replays.close()
         await super().close()
 
     async def entries(self, store: Store, run_id: str) -> list[Entry]:
@@ -54,18 +65,28 @@ class Library(Room):
         record = await store.run(run_id)
         run_id = record["run_id"]
         async with self._turns.setdefault(run_id, asyncio.Lock()):
-            steps = await store.read("SELECT count(*), max(step) FROM steps WHERE run = ?", (run_id,))
-            stamp = (json.dumps(record, sort_keys=True, default=str), *steps[0])
+            stamp = await _stamp(store, record)
             known = self._books.get(run_id)
             if known is None or known[0] != stamp:
-                known = (stamp, await Book.open(store, run_id))
+                known = (stamp, await self._replays.ask(lambda apart: Book.open(apart, run_id)))
             _keep(self._books, run_id, known)
             return known[1]
 
-    def kept(self, run_id: str) -> Book | None:
-        """The run as it was rebuilt last, if it still is there."""
-        known = self._books.get(run_id)
-        return known[1] if known else None
+    async def kept(self, store: Store, record: dict[str, Any]) -> Book | None:
+        """A run as it was rebuilt, if that still is there and still holds. Called from within `ask`."""
+        known = self._books.get(record["run_id"])
+        return known[1] if known and known[0] == await _stamp(store, record) else None
+
+
+async def _known(store: Store) -> str:
+    """Which store is open."""
+    return store.url
+
+
+async def _stamp(store: Store, record: dict[str, Any]) -> Any:
+    """What changes when a run goes on, or when its record does."""
+    steps = await store.read("SELECT count(*), max(step) FROM steps WHERE run = ?", (record["run_id"],))
+    return (json.dumps(record, sort_keys=True, default=str), *steps[0])
 
 
 def _keep(shelf: OrderedDict[str, T], name: str, value: T) -> None:

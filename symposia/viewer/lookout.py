@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from symposia.background import working
+from symposia.state.errors import UnknownName
 from symposia.state.store import Store
 from symposia.viewer.library import Library
+from symposia.viewer.news import News, Since, news_of
 
 _TICK = 0.1  # seconds between two looks at runs
 _REST = 50  # a batch is looked at again after so many times as long as the look took, which is 2 % of a core
@@ -31,6 +33,10 @@ class Watch:
         self.version = 0
         """Counts the changes; 0 before the first look."""
         self.stamp: Any = None
+        self.wanted: set[Since] = set()
+        """How far those who wait have heard: the look that finds a change reads what has happened since."""
+        self.news: dict[Since, News] = {}
+        """What it has read."""
         self.error: Exception | None = None
         self._pulse: Any = None
         self._changed = asyncio.Event()
@@ -44,7 +50,8 @@ class Watch:
         """
         if self.version == version and self.error is None:
             try:
-                await asyncio.wait_for(self._changed.wait(), seconds)
+                async with asyncio.timeout(seconds):  # `wait_for` needs a task, and three rounds of a busy loop
+                    await self._changed.wait()
             except TimeoutError:
                 return
         if self.error is not None:
@@ -58,8 +65,10 @@ class Watch:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(task)
 
-    def look(self, stamp: Any) -> None:
-        """Take what the store says of it now."""
+    def look(self, stamp: Any, news: Mapping[Since, News]) -> None:
+        """Take what the store says of it now, and what has happened since if that has changed."""
+        if stamp != self.stamp:
+            self.news, self.wanted = {since: news[since] for since in self.wanted if since in news}, set()
         pulse = pulse_of(self.run_id)
         if (stamp, pulse) != (self.stamp, self._pulse) or not self.version:
             self._found = {key: task for key, task in self._found.items() if not task.done()}
@@ -99,6 +108,16 @@ class Lookout:
             if not watch.readers:
                 self._watches.pop(run_id, None)
 
+    async def news(self, watch: Watch, since: Since) -> News:
+        """What has happened in a run, which the last look has read for all who waited for it."""
+        known = watch.news.get(since)
+        if known is not None:
+            return known
+        found: dict[Since, News] = await watch.shared(since, partial(self._library.ask, partial(_read, [since])))
+        if since not in found:
+            raise UnknownName(f"unknown run {since.run_id[:80]!r}", remedy="open the list of runs")
+        return found[since]
+
     async def batch(self, batch_id: str, work: Callable[[Store], Awaitable[Any]]) -> Any:
         """What a look at a batch gives, at most a second old or a little more where a look is dear; shared by all who follow it."""
         due, task = self._batches.get(batch_id, (0.0, None))
@@ -124,7 +143,8 @@ class Lookout:
                     watch.wake()
                 return
             try:
-                rows = await self._library.ask(partial(_stamps, list(watches)))
+                known = {run_id: (watch.stamp, tuple(watch.wanted)) for run_id, watch in watches.items()}
+                stamps, news = await self._library.ask(partial(_looked, known))
             except Exception as error:  # whoever follows tells of it
                 for run_id, watch in watches.items():
                     watch.error = error
@@ -132,8 +152,19 @@ class Lookout:
                     self._watches.pop(run_id, None)
                 continue
             for run_id, watch in watches.items():
-                watch.look(rows.get(run_id))
+                watch.look(stamps.get(run_id), news)
             await asyncio.sleep(_TICK)
+
+
+async def _looked(known: Mapping[str, tuple[Any, Sequence[Since]]], store: Store) -> tuple[dict[str, tuple[Any, ...]], dict[Since, News]]:
+    """How runs stand, and of those that do not stand as was known what has happened."""
+    stamps = await _stamps(list(known), store)
+    wanted = [since for run_id, (stamp, waiting) in known.items() if stamps.get(run_id) != stamp for since in waiting]
+    return stamps, await news_of(store, wanted)
+
+
+async def _read(wanted: Sequence[Since], store: Store) -> dict[Since, News]:
+    return await news_of(store, wanted)
 
 
 async def _stamps(run_ids: Sequence[str], store: Store) -> dict[str, tuple[Any, ...]]:

@@ -46,9 +46,10 @@ async def runs(desk: Desk, store: Store, *, q: str, after: str, limit: int) -> d
 
 async def run(desk: Desk, store: Store, *, run_id: str, quick: bool = False) -> dict[str, Any]:
     """A run with its thin steps; `quick` does not wait for states that have to be rebuilt."""
-    run_id = (await store.run(named(run_id)))["run_id"]
-    if quick and desk.library.kept(run_id) is None:
-        return await _quick(desk, store, run_id)
+    record = await store.run(named(run_id))
+    run_id = record["run_id"]
+    if quick and await desk.library.kept(store, record) is None:
+        return await _quick(desk, store, record)
     page = (await desk.library.book(store, run_id)).page
     return page if page["run"]["status"] != "started" else {**page, "run": await _now(desk, store, run_id)}
 
@@ -191,9 +192,9 @@ async def _page(desk: Desk, store: Store, after: str, limit: int) -> list[dict[s
     return await desk.library.heads.of(store, f"WHERE id IN ({older})", (began, began, after, limit))
 
 
-async def _quick(desk: Desk, store: Store, run_id: str) -> dict[str, Any]:
+async def _quick(desk: Desk, store: Store, record: dict[str, Any]) -> dict[str, Any]:
     """A run as its journal has it."""
-    record = await store.run(run_id)
+    run_id = record["run_id"]
     entries = in_order(await desk.library.entries(store, run_id))
     recorded = [s for s in await store.steps(run_id) if not s.frame]
     seen = Look(record, entries, recorded, [], None, None, None)

@@ -14,19 +14,14 @@ import { Steps, useStepKeys } from "./steps.js";
 const Fork = lazy("Fork");
 const [CallView, StepView] = ["CallView", "StepView"].map((name) => lazy(name, () => html`<p class="dim waiting" role="status">Reading …</p>`));
 const Graph = lazy("Graph", () => html`<section class="pane graph-pane"></section>`);
-const LATE = 150; // milliseconds after which the journal's own steps stand in until the states are rebuilt
 
 /** @param {{route: import("../route.js").Route}} props */
 export function Run({ route }) {
   useEffect(preload, []);
   const path = `/runs/${encodeURIComponent(route.id)}`;
-  const asked = useAsked(path);
-  const [late, setLate] = useState(false);
-  useEffect(() => {
-    const timer = setTimeout(() => setLate(true), LATE);
-    return () => clearTimeout(timer);
-  }, []);
-  const quick = useAsked(late && !asked.data && !asked.fault && !carried() ? `${path}?quick=1` : null);
+  // The journal's own steps stand there before any state is rebuilt.
+  const quick = useAsked(carried() ? null : `${path}?quick=1`);
+  const asked = useAsked(carried() || quick.data || quick.fault ? path : null);
   const page = asked.data ?? (asked.fault ? undefined : quick.data);
   const again = useAgain(asked);
   const live = useLive(route.id, page, again);
@@ -64,7 +59,7 @@ function Page({ page, route, live, again }) {
     if (detail.current) detail.current.scrollTop = 0;
   }, [place]);
   const pick = (/** @type {string|number} */ to) => go(runHash(route.id, to, kept(route.query)), { replace: !isCall });
-  useStepKeys(steps, selected, pick, isCall);
+  useStepKeys(steps, selected, pick, isCall, page.states === "pending");
   const follow = () => live.live && go(runHash(route.id, "", kept(route.query)), { replace: true });
   const ended = (/** @type {KeyboardEvent} */ e) => {
     if (e.key !== "End" || !live.live) return;

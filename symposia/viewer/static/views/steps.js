@@ -1,6 +1,6 @@
 // The path of a run: a line per step with what it found, rounds folded where there are many.
 
-import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { Plain } from "../parts.js";
 import { go, useRoute, withQuery } from "../route.js";
 import { Rows } from "../rows.js";
@@ -96,10 +96,11 @@ function FoldLine({ line, track }) {
   return html`<div class="step-line"><span class="n">↻</span><span class="name">round ${line.round} folded: ${line.span}${line.turning ? " ◆" : ""}${line.failed ? html` <span class="bad">✗</span>` : ""}</span><span></span><span class="gist">${short(line.nodes, 120)}</span>${track}</div>`;
 }
 
-/** j and k, turning points, failures, and the same node a round before or after. @param {any[]} steps @param {number|null} selected @param {(to: any) => void} pick @param {boolean} isCall */
-export function useStepKeys(steps, selected, pick, isCall) {
+/** j and k, turning points, failures, and the same node a round before or after. @param {any[]} steps @param {number|null} selected @param {(to: any) => void} pick @param {boolean} isCall @param {boolean} pending while states are being rebuilt */
+export function useStepKeys(steps, selected, pick, isCall, pending) {
+  const held = useRef(""); // turning points are known once the states are
   useEffect(() => {
-    const pressed = (/** @type {any} */ event) => {
+    const move = (/** @type {string} */ key) => {
       const at = steps.findIndex((s) => s.n === selected);
       const node = steps[at]?.nodes[0];
       const next = (/** @type {(s: any) => boolean} */ wanted) => steps.slice(at + 1).find(wanted) ?? steps.find(wanted);
@@ -109,9 +110,18 @@ export function useStepKeys(steps, selected, pick, isCall) {
         turning: next((s) => Boolean(s.turning)), failure: next((s) => s.failed > 0),
         "round-before": steps.slice(0, Math.max(0, at)).reverse().find((s) => s.nodes.includes(node)), "round-after": steps.slice(at + 1).find((s) => s.nodes.includes(node)),
       };
-      const to = moves[event.detail];
-      if (isCall && event.detail.startsWith("round-")) return;
+      const to = moves[key];
+      if (isCall && key.startsWith("round-")) return;
       if (to) pick(to.n);
+    };
+    if (held.current && !pending) {
+      const key = held.current;
+      held.current = "";
+      move(key);
+    }
+    const pressed = (/** @type {any} */ event) => {
+      held.current = pending && event.detail === "turning" ? "turning" : "";
+      if (!held.current) move(event.detail);
     };
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);
