@@ -140,7 +140,10 @@ class _Closing:
         self.run, self.shift, self.config = part.run, part.shift, part.config
 
     async def end(self) -> None:
-        """End it, and close the store."""
+        """End it, and close the store, also when the host is cancelled meanwhile."""
+        await asyncio.shield(asyncio.ensure_future(self._ended()))
+
+    async def _ended(self) -> None:
         try:
             await self._part.end()
         finally:

@@ -69,15 +69,16 @@ async def _offer(client: Any, config: Config) -> None:
     methods = {each["graph_id"]: each for each in own if each["graph_id"] in registry.names()}  # a server may have other graphs as well
     for method, each in methods.items():
         given = _said(given_params(config, method))
-        if given and each["context"] != given:
+        if each["context"] != given:
             await client.assistants.update(each["assistant_id"], context=given)
     catalogue = Catalogue(config)
     for name in config.presets:
         asked, key = catalogue.asked(name), str(uuid5(NAMESPACE_OID, f"symposia preset {name}"))
         method, given = asked.loaded.method.name, _said(asked.given)
         if method in methods:
-            await client.assistants.create(method, assistant_id=key, name=name, context=given, if_exists="do_nothing")
-            await client.assistants.update(key, context=given)
+            each = await client.assistants.create(method, assistant_id=key, name=name, context=given, if_exists="do_nothing")
+            if (each["graph_id"], each["context"]) != (method, given):  # the preset was another one when it was made
+                await client.assistants.update(key, graph_id=method, name=name, context=given)
 
 
 def _said(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -275,8 +275,10 @@ def test_an_image_reaches_every_model_and_is_kept_once(site: Served, client: ope
     assert all("[image " in str(e.request["messages"]) and PICTURE not in str(e.request) for e in entries if e.kind == "llm")
 
 
-def test_images_are_one_blob_of_the_store(site: Served) -> None:
-    """Whichever of the runs above has been asked: the store holds the data once, a listing of runs never."""
+def test_images_are_one_blob_of_the_store(site: Served, client: openai.OpenAI) -> None:
+    """Two runs of two methods: the store holds the data once, a listing of runs never."""
+    for model in ("chain_of_thought", "self_consistency"):
+        client.chat.completions.create(model=f"{model}@test-model", messages=SEEN)
 
     async def read() -> tuple[int, str]:
         async with open_store(site.store) as store:
