@@ -254,7 +254,7 @@ async def ground(state: State) -> dict[str, Any]:
     """Make a plan of each proposal, its steps with their symbols; a sentence that was looked up before is not again.
 
     Raises:
-        SymposiaError: Fewer of the retriever's replies than `quorum` came back.
+        SymposiaError: A call of the retriever failed.
     """
     held, parent, nodes = index_of(state), state["nodes"][state["current"]], state["nodes"]
     known = {step["intent"]: step for node in nodes.values() for step in node["steps"]}

@@ -10,6 +10,7 @@ from langgraph.types import Overwrite
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from symposia.nodes.headed_texts import headed_texts
 from symposia.state.channels import chat, settled
 from symposia.state.errors import BadInput, shorten
 from symposia.state.graph import GROWING
@@ -18,8 +19,9 @@ from symposia.state.packing import sound
 TEXTS: Final = ("request", "program", "a", "b")
 """The fields of the input."""
 
-_HEADS: Final = [rf"^[ \t]*{name}:[ \t]*\n(.*?)" for name in TEXTS]
-_CHAT: Final = re.compile("".join(_HEADS) + r"\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+# Case counts, since a line "a:" may well stand in a program.
+_NAMES: Final = ("Request", "Program", "A", "B")
+_HEAD: Final = re.compile(rf"^[ \t]*({'|'.join(_NAMES)}):[ \t]*$", re.MULTILINE)
 
 
 class Contest(TypedDict):
@@ -42,13 +44,13 @@ def from_messages(messages: Sequence[Any]) -> Contest:
     """The input that a chat's last message holds: lines "Request:", "Program:", "A:" and "B:", in this order, each with its text below it.
 
     Raises:
-        BadInput: One of the four is not there.
+        BadInput: One of the four is not there, or stands there twice or out of order.
     """
-    found = _CHAT.search(str(convert_to_messages([messages[-1]])[0].text)) if messages else None
-    if found is None:
-        remedy = 'write "Request:", "Program:", "A:" and "B:", each on a line of its own and followed by its text'
-        raise BadInput("the last message holds no request with a known program and two others", remedy=remedy)
-    request, program, a, b = (text.strip("\n") for text in found.groups())
+    text = str(convert_to_messages([messages[-1]])[0].text) if messages else ""
+    what = "the last message holds no request with a known program and two others"
+    remedy = 'write "Request:", "Program:", "A:" and "B:" in this order, each once, on a line of its own and followed by its text'
+    found = headed_texts(text, _HEAD, _NAMES, what=what, remedy=remedy, once=True)
+    request, program, a, b = (text.strip("\n") for text in found)
     return Contest(request=request.strip(), program=program, a=a, b=b)
 
 

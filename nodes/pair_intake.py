@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Final, NotRequired
 
 from langchain_core.messages import AnyMessage, convert_to_messages
 from langgraph.runtime import Runtime
@@ -10,12 +10,14 @@ from langgraph.types import Overwrite
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from symposia.nodes.headed_texts import headed_texts
 from symposia.state.channels import chat, settled
 from symposia.state.errors import BadInput, shorten
 from symposia.state.graph import GROWING
 from symposia.state.packing import sound
 
-_CHAT = re.compile(r"^[ \t]*Prompt:(.*?)^[ \t]*A:(.*?)^[ \t]*B:(.*)\Z", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+_NAMES: Final = ("Prompt", "A", "B")
+_HEAD: Final = re.compile(rf"^[ \t]*({'|'.join(_NAMES)}):", re.IGNORECASE | re.MULTILINE)
 
 
 class Pair(TypedDict):
@@ -36,14 +38,16 @@ class Received(Pair):
 def from_messages(messages: Sequence[Any]) -> Pair:
     """The input that a chat's last message holds: lines "Prompt:", "A:" and "B:", in this order, each followed by its text.
 
+    The first of each counts; a later line that begins alike is part of a text.
+
     Raises:
         BadInput: One of the three is not there.
     """
-    found = _CHAT.search(str(convert_to_messages([messages[-1]])[0].text)) if messages else None
-    if found is None:
-        remedy = 'write "Prompt:", "A:" and "B:", each at the beginning of a line and followed by its text'
-        raise BadInput("the last message holds no prompt with two answers", remedy=remedy)
-    return Pair(prompt=found[1].strip(), a=found[2].strip(), b=found[3].strip())
+    text = str(convert_to_messages([messages[-1]])[0].text) if messages else ""
+    remedy = 'write "Prompt:", "A:" and "B:", each at the beginning of a line and followed by its text'
+    found = headed_texts(text, _HEAD, _NAMES, what="the last message holds no prompt with two answers", remedy=remedy, once=False)
+    asked, a, b = (text.strip() for text in found)
+    return Pair(prompt=asked, a=a, b=b)
 
 
 def check_input(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 The second is the one-step retrieval tool of MutaGReP (arXiv 2502.15872, the authors' code): a model words what to search for, each of these
 keywords finds ten symbols by the letters of their paths, and of all that were found the model picks one or none and says whether the step
 can be done, and why. The wording is ours, and so are the number of keywords that count, and that a step for which nothing was found, or
-whose replies cannot be read, cannot be done.
+whose replies cannot be read, cannot be done. A call that fails says nothing of the step, and ends the search with its error.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,35 +71,33 @@ async def find_symbols(params: Mapping[str, Any], index: Index, intents: Sequenc
     """A step for each sentence, with the symbols found for it.
 
     Raises:
-        SymposiaError: Fewer of the model's replies than `quorum` came back.
+        SymposiaError: A call of the model failed, whatever `quorum` says: steps are kept for the whole search, and an outage is no finding.
     """
     if not params["one_step"]:
         found = await ground(index, intents, params["k_symbols"], method=params["retriever"])
         return [Step(intent=text, symbols=hits) for text, hits in zip(intents, found, strict=True)]
-    looked = await fan([partial(_look_up, params, index, text) for text in intents])
-    quorum([reply for _, replies in looked for reply in replies], params["quorum"])
-    return [step for step, _ in looked]
+    return await fan([partial(_look_up, params, index, text) for text in intents])
 
 
-async def _look_up(params: Mapping[str, Any], index: Index, intent: str) -> tuple[Step, list[Sample]]:
-    """One step, and the replies it took."""
+async def _look_up(params: Mapping[str, Any], index: Index, intent: str) -> Step:
+    """One step, which cannot be done where a reply came back that cannot be read."""
     form = _KEYWORDS.format(most=MOST_KEYWORDS)
     words = await _asked(params, SEARCH.format(repository=index.repo_name), intent, [], form, Keywords)
     if words["status"] != "ok":
-        return _undone(intent, "what to search for could not be read"), [words]
+        return _undone(intent, "what to search for could not be read")
     keywords = [one for word in words["value"]["keywords"] if (one := " ".join(word.split())[:_LONGEST])][:MOST_KEYWORDS]
     hits = first_unique([hit for word in keywords for hit in index.paths.nearest(word, FOUND)], FOUND * MOST_KEYWORDS)
     if not hits:
-        return _undone(intent, f"no symbol was found for {', '.join(keywords) or 'no keyword'}"), [words]
+        return _undone(intent, f"no symbol was found for {', '.join(keywords) or 'no keyword'}")
     shown = candidates(hits, index.symbols)
     made = create_model("Choice", __base__=Choice, symbol=(int, Field(ge=0, le=len(hits))))
     choice = await _asked(params, PICK.format(repository=index.repo_name), intent, shown, _CHOICE, made)
     if choice["status"] != "ok":
-        return _undone(intent, "which symbol was picked could not be read"), [words, choice]
+        return _undone(intent, "which symbol was picked could not be read")
     picked = choice["value"]
     symbols: list[Hit] = [hits[picked["symbol"] - 1]] if picked["symbol"] else []
     why = " ".join(picked["justification"].split())[:_LONGEST]
-    return Step(intent=intent, symbols=symbols, satisfiable=picked["satisfiable"], why=why), [words, choice]
+    return Step(intent=intent, symbols=symbols, satisfiable=picked["satisfiable"], why=why)
 
 
 def _undone(intent: str, why: str) -> Step:
@@ -107,8 +105,11 @@ def _undone(intent: str, why: str) -> Step:
 
 
 async def _asked(params: Mapping[str, Any], task: str, intent: str, symbols: list[str], form: str, schema: type[BaseModel]) -> Sample:
+    """The model's reply, raising its error where the call failed."""
     fields: dict[str, Any] = {"task": task, "intent": fenced(intent), "symbols": symbols, "form": form}
-    return await ask(params, "retriever", prompt(dict(params), "retriever", **fields), schema=schema)
+    reply = await ask(params, "retriever", prompt(dict(params), "retriever", **fields), schema=schema)
+    quorum([reply], 1)
+    return reply
 
 
 def candidates(hits: Sequence[Hit], symbols: Mapping[str, Symbol]) -> list[str]:

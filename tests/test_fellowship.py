@@ -299,6 +299,16 @@ def test_a_pair_that_is_none_is_named(given, said):
         check_input(given)
 
 
+def test_a_chat_holds_a_pair_and_the_first_head_of_each_kind_counts():
+    read = fellowship_evaluators.from_messages([{"role": "user", "content": "prompt: Which?\n A: the first\nB:\n\nthe second\nA: no head"}])
+    assert read == {"prompt": "Which?", "a": "the first", "b": "the second\nA: no head"}
+
+
+def test_a_chat_of_nothing_but_heads_is_refused_in_one_pass():
+    with pytest.raises(BadInput, match='"B:" is missing'):  # a pattern that tries every start and end never comes back
+        fellowship_evaluators.from_messages([{"role": "user", "content": "Prompt:\n" * 20_000 + "A:\n" * 20_000}])
+
+
 # The toys
 
 

@@ -118,6 +118,32 @@ def test_a_chat_holds_all_four_texts() -> None:
         from_messages([{"role": "user", "content": "Request:\nDraw."}])
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Request:\nx\nProgram:\nx\nA:\nx\n", '"B:" is missing'),
+        ("Request:\nx\nProgram:\nx\nA:\nx\nA:\ny\nB:\nz", 'line 7 is "A:" where "B:" is due'),
+        ("Request:\nx\nProgram:\nx\nA:\nx\nB:\nz\nB:\nz", 'line 9 is "B:" after the last head'),
+        ("Program:\nx\nRequest:\nx\nA:\nx\nB:\nz", 'line 1 is "Program:" where "Request:" is due'),
+    ],
+)
+def test_heads_stand_once_and_in_order(text: str, said: str) -> None:
+    with pytest.raises(BadInput, match=f"{said}.*each once"):
+        from_messages([{"role": "user", "content": text}])
+
+
+def test_a_line_of_a_program_that_is_like_a_head_is_no_head() -> None:
+    text = "Request:\nAn outline.\nProgram:\nmatch x:\n  a:\n  b:\nA:\n  program:\nB:\nA: 1"
+    found = from_messages([{"role": "user", "content": text}])
+    assert (found["program"], found["a"], found["b"]) == ("match x:\n  a:\n  b:", "  program:", "A: 1")
+
+
+def test_a_chat_of_nothing_but_heads_is_refused_in_one_pass() -> None:
+    for text in ("Request:\n" * 20_000 + "Program:\n" * 20_000 + "A:\n" * 20_000, ("request:\n" * 20_000 + "program:\n" * 20_000)):
+        with pytest.raises(BadInput):  # a pattern that tries every start and end never comes back
+            from_messages([{"role": "user", "content": text}])
+
+
 # Pairs from two exported batches, and ChrF
 
 
@@ -146,6 +172,29 @@ async def test_pairs_are_made_of_two_exports(exported: Any) -> None:
     other.write_text("")
     with pytest.raises(BadInput, match="has 1 rows"):
         contests(one, other)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"question": "x", "program": "y"}', "has no chosen"),
+        ('{"question"', "no JSON: "),
+        ("[1]", "no JSON object but"),
+        ("{}", "no question"),
+    ],
+)
+def test_a_line_that_is_none_of_an_export_is_named(tmp_path: Any, line: str, said: str) -> None:
+    good = json.dumps({"question": "x", "program": "y", "chosen": None})
+    (tmp_path / "plans.jsonl").write_text(f"{good}\n{line}\n")
+    with pytest.raises(BadInput, match=rf"{said}.*plans\.jsonl, line 2"):
+        contests(tmp_path / "plans.jsonl", tmp_path / "plans.jsonl")
+
+
+def test_the_line_separators_of_unicode_end_no_row(tmp_path: Any) -> None:
+    row = {"question": "A\u2028B\u2029C\x85D", "program": "f()\u2028", "chosen": "g('\x85')"}
+    (tmp_path / "plans.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    (made,) = contests(tmp_path / "plans.jsonl", tmp_path / "plans.jsonl")
+    assert made == {"request": row["question"], "program": row["program"], "a": row["chosen"], "b": row["chosen"]}
 
 
 async def test_report_compares_programs_with_the_known_one(exported: Any, monkeypatch: pytest.MonkeyPatch) -> None:

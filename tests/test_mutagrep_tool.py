@@ -10,7 +10,9 @@ import pytest
 from symposia.graphs.mutagrep import METHOD, Params, graph, report
 from symposia.nodes.plan_mutator import MOST_STEPS
 from symposia.nodes.symbol_finder import CALLS, CODE_SHOWN, FOUND, MOST_KEYWORDS, candidates
+from symposia.state.errors import RequestRejected
 from symposia.tools.plan_views import plan_page
+from symposia.tools.providers import litellm
 from symposia.tools.retrieval import Hit, index_of
 
 LINES = (resources.files("symposia.items") / "repositories.jsonl").read_text(encoding="utf-8").splitlines()
@@ -108,6 +110,20 @@ async def test_a_step_without_a_pick_has_no_symbol_and_the_search_goes_on(script
     assert len(played.prompts["pick"]) == picks, "asked three times in all where the reply is no choice"
     assert out["scores"]["n1"]["search"] == 0
     assert (out["best"], out["search_state"]) == ("n1", "BUDGET_EXCEEDED")
+
+
+@pytest.mark.parametrize("kind", ["words", "pick"])
+async def test_a_call_that_fails_is_no_finding_about_the_step(script, kind):
+    error = litellm().BadRequestError("too long", model="any", llm_provider="script")
+
+    def fail(prompt):
+        if "Step down" in prompt:
+            raise error
+        return 1 if kind == "pick" else ["read_log"]
+
+    Played(script, lambda p, n: plan("Read a log", "Step down"), **{kind: fail})
+    with pytest.raises(RequestRejected, match="too long"):
+        await run(node_budget=2, one_step=True)
 
 
 async def test_a_monotonic_planner_is_told_what_the_tool_said(script):

@@ -8,13 +8,14 @@ by three although there are six votes, so that its rate can pass 1; here the rat
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from typing_extensions import TypedDict
 
 from symposia.state.errors import BadInput, shorten
 
 Side = Literal["a", "b"]
+_KEYS: Final = ("question", "program", "chosen")
 
 
 class Vote(TypedDict):
@@ -75,9 +76,9 @@ def contests(a: str | Path, b: str | Path) -> list[dict[str, str]]:
     A run without a program loses nothing but its text: the judge sees an empty one.
 
     Raises:
-        BadInput: The files hold other requests, or a row has no known program.
+        BadInput: A line is none of an export, the files hold other requests, or a row has no known program.
     """
-    mine, theirs = [[json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()] for file in (a, b)]
+    mine, theirs = _exported(a), _exported(b)
     if len(mine) != len(theirs):
         raise BadInput(f"{a} has {len(mine)} rows, {b} has {len(theirs)}", remedy="export batches over the same rows")
     rows = []
@@ -88,4 +89,23 @@ def contests(a: str | Path, b: str | Path) -> list[dict[str, str]]:
         if not one["program"]:
             raise BadInput(f"row {number} of {a} has no known program", remedy="run the batch from rows with one: --map answer=FIELD")
         rows.append({"request": one["question"], "program": one["program"], "a": one["chosen"] or "", "b": other["chosen"] or ""})
+    return rows
+
+
+def _exported(file: str | Path) -> list[dict[str, Any]]:
+    """The rows of an export; only a line feed ends one, since a text may hold the line separators of Unicode."""
+    rows, remedy = [], "give the file plans.jsonl that symposia export mutagrep wrote"
+    for number, line in enumerate(Path(file).read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
+        place = f"{file}, line {number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"no JSON: {shorten(str(error))}", remedy=remedy, place=place) from error
+        if not isinstance(row, dict):
+            raise BadInput(f"no JSON object but {shorten(repr(row), 60)}", remedy=remedy, place=place)
+        if lacking := [key for key in _KEYS if key not in row]:
+            raise BadInput(f"the row has no {' and no '.join(lacking)}", remedy=remedy, place=place)
+        rows.append(row)
     return rows
