@@ -14,6 +14,7 @@ from symposia.nodes.panel import fenced
 from symposia.nodes.prompts import answer_format, asked
 from symposia.state.errors import MalformedReply, shorten
 from symposia.tools.completion import Message
+from symposia.tools.forms import read_object, reply_form
 from symposia.tools.llm import ask, parts, prompt, quorum
 
 AGGREGATE = """\
@@ -66,20 +67,17 @@ def heard(state: Rounds) -> list[str]:
 async def aggregate(state: Rounds) -> dict[str, Any]:
     """Append a round of one reply: the aggregator's, who has seen the newest round.
 
+    A reply that has not the form that was demanded is asked for again, `max_reasks` times.
+
     Raises:
-        SymposiaError: The aggregator could not be reached, or its reply has not the form that was demanded.
+        SymposiaError: The aggregator could not be reached, or its last reply has not the form that was demanded.
     """
-    params, form = state["params"], state.get("response_format")
-    reply = await ask(params, "aggregator", with_references(params, "aggregator", request(state, form), heard(state)), form=form)
+    params, form = state["params"], reply_form(state.get("response_format"))
+    messages = with_references(params, "aggregator", request(state, form), heard(state))
+    reply = await ask(params, "aggregator", messages, parse=read_object if form else None, form=form)
     quorum([reply], 1)
-    if form and reply["status"] == "ok" and not _is_object(reply["text"]):
+    if reply["status"] == "unreadable":
         what = f"the aggregator was asked for a JSON object and replied '{shorten(reply['text'], 60)}'"
-        raise MalformedReply(what, remedy="choose a model whose provider enforces `response_format`")
-    return {"chains": [[reply["text"]]], "statuses": [[reply["status"]]]}
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
+        remedy = "fork the run before this step with an aggregator whose provider enforces `response_format`, or with more max_reasks"
+        raise MalformedReply(what, remedy=remedy)
+    return {"chains": [[reply.get("value") or reply["text"]]], "statuses": [[reply["status"]]]}

@@ -57,7 +57,7 @@ def _row(loaded: Loaded, number: int, place: str, given: Mapping[str, Any], extr
         _check_question(inputs, given, place)
     try:
         check_task(inputs.get("task"))
-        check_input(loaded, inputs)
+        inputs = check_input(loaded, inputs)
     except BadInput as error:
         raise BadInput(error.message, remedy=error.remedy, place=place) from None
     return Row(number if given.get("id") is None else given["id"], inputs, reference)

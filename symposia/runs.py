@@ -30,6 +30,10 @@ from symposia.state.packing import digest_of, request_digest, sound, sound_all
 from symposia.state.store import Entry, Store, Usage
 from symposia.tools.answers import task_of
 from symposia.tools.checkers import row_tests
+from symposia.tools.completion import check_form
+from symposia.tools.forms import reply_form
+from symposia.tools.llm import model_of
+from symposia.tools.rewards import check_images_read
 
 REFERENCES = ("answer", "reference", "gold", "gold_answer")
 GRADED = ("batch", "correct", "grader", "grade")
@@ -79,23 +83,26 @@ def new_record(
     """The record of a run that has not started: everything it depends on, checked.
 
     Raises:
-        BadInput: A parameter, the input, a node to pause before, or the checkpoint mode is not what the method takes.
+        BadInput: A parameter, the input, a node to pause before, or the checkpoint mode is not what the method takes, or a model cannot
+            take the input.
     """
     loaded = load(method)
-    params = make_params(loaded, given)
+    params = make_params(loaded, given).model_dump(mode="json")
     nodes = [name for name in loaded.module.graph.nodes if not name.startswith("__")]
     for node in pause_before:
         if node not in nodes:
             raise UnknownName.of("node", node, nodes, remedy=f"{method} has {', '.join(nodes)}")
     if checkpoints not in ("each", "none"):
         raise BadInput(f"checkpoints is {checkpoints!r}", remedy="say each or none")
+    checked = check_input(loaded, inputs)
+    check_models(loaded, params, checked)
     return {
         "run_id": secrets.token_hex(5),
         "method": method,
         "graph": "build",
         "status": "started",
-        "params": params.model_dump(mode="json"),
-        "input": check_input(loaded, inputs),
+        "params": params,
+        "input": checked,
         "reference": reference,
         "row": row,
         "pause_before": list(pause_before),
@@ -109,10 +116,10 @@ def new_record(
 
 
 def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The input with only known keys, its texts fit to be stored.
+    """The input with only known keys, its texts fit to be stored; a `response_format` that asks for nothing is left out.
 
     Raises:
-        BadInput: A key the method does not take, a question that is no text or is empty, images that are none.
+        BadInput: A key the method does not take, a question that is no text or is empty, images or a form of the answer that are none.
     """
     known = list(get_type_hints(loaded.method.input))
     for key in inputs:
@@ -133,7 +140,21 @@ def check_input(loaded: Loaded, inputs: Mapping[str, Any]) -> dict[str, Any]:
         raise BadInput(str(error)) from None
     if own := getattr(loaded.module, "check_input", None):
         own(inputs)
-    return {k: sound_all(v) for k, v in inputs.items()}
+    form = reply_form(inputs.get("response_format"))
+    others = {k: sound_all(v) for k, v in inputs.items() if k != "response_format"}
+    return {**others, "response_format": sound_all(form)} if form else others
+
+
+def check_models(loaded: Loaded, params: Mapping[str, Any], inputs: Mapping[str, Any]) -> None:
+    """Refuse models that cannot take what an input asks of them, before any of them is called.
+
+    Raises:
+        BadInput: The provider of the model that writes the answer takes no form of a reply, or a model of a role reads no images.
+    """
+    if inputs.get("response_format"):
+        check_form(model_of(params, loaded.module.ANSWER_ROLE))
+    if inputs.get("images"):
+        check_images_read(params)
 
 
 def row_input(loaded: Loaded, row: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
@@ -388,6 +409,7 @@ async def fork_record(
     before = _params_at(parent, at)
     if params:
         edit["params"] = make_params(loaded, merged(before, params)).model_dump(mode="json")
+        check_models(loaded, edit["params"], parent["input"])
     marks = [m for m in parent["marks"] if m["at"] < at]
     record = {
         **parent,

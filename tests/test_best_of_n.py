@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from symposia import runs
 from symposia.graphs.best_of_n import METHOD, Params, graph
+from symposia.state.errors import BadInput
 from symposia.tools.accuracy import best_of_n_accuracy
 
 
@@ -146,6 +148,17 @@ async def test_the_scorer_sees_one_candidate_at_a_time_and_is_greedy(script):
     assert len(script.prompts["solve"]) == METHOD.count(METHOD.calls, params)
     assert len(script.prompts["score"]) == METHOD.count(METHOD.scoring, params)
     assert [o["temperature"] for o in script.options] == [0.7] * 3 + [0] * 3
+
+
+@pytest.mark.parametrize("method", ["best_of_n", "weighted_best_of_n"])
+@pytest.mark.parametrize("served", ["reward/http://h?model=m", ["toy/default", "reward/http://h?model=m"]], ids=["one", "list"])
+def test_a_served_reward_model_and_an_image_are_refused_before_any_call(method, served):
+    given = {"roles": {"outcome": served}}
+    asked = {"question": "See [image 1].", "images": ["data:image/png;base64,iVBORw0KGgo="]}
+    with pytest.raises(BadInput, match=r"the model of outcome is .* reads no images"):
+        runs.new_record(method, given, asked)
+    assert runs.new_record(method, {}, asked)["input"]["images"] == asked["images"]
+    assert runs.new_record(method, given, {"question": "q"})["params"]["roles"] == given["roles"]
 
 
 @pytest.mark.parametrize("key", ["gold", "reference", "answer"])

@@ -346,6 +346,8 @@ async def test_estimates_are_corrected_by_what_was_used():
     rates = Rates(None, 60_000)
     assert rates.estimate([{"content": ["a" * 300, "b" * 100]}], 2, 50) == 100 + 2 * 50
     assert rates.estimate([{"content": "a" * 400}], 2) == 100
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 9000}}
+    assert rates.estimate([{"content": [{"type": "text", "text": "a" * 400}, image, image]}, {"content": "a" * 40}], 2) == 2110
     await rates.tokens.take(200)
     rates.used(200.0, 80, 60, 2)
     assert rates.estimate([{"content": "a" * 400}], 3) == 100 + 3 * 30

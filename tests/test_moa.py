@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from server import Server
 
+from symposia import runs
 from symposia.graphs import moa, self_consistency, self_moa
 from symposia.nodes.aggregator import AGGREGATE, references, with_references
-from symposia.state.errors import RequestRejected
+from symposia.registry import load
+from symposia.rows import rows_of
+from symposia.state.errors import BadInput, MalformedReply, ReplyError, RequestRejected
 from symposia.tools import toy
+from symposia.tools.forms import read_object
 from symposia.tools.providers import litellm
 from symposia.tools.settings import configure
 
@@ -172,6 +176,80 @@ def test_a_reference_cannot_close_its_tags_and_no_references_change_nothing():
 
 def test_the_defaults_are_the_paper_s():
     assert (moa.Params().k, moa.Params().max_rounds, self_moa.Params().k) == (6, 1, 6)
+
+
+# The form of the answer
+
+OBJECT = {"type": "json_object"}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("form", "says"),
+    [
+        ("json", "response_format is 'json'"),
+        (["json_object"], "response_format is"),
+        ({"type": "xml"}, "response_format is"),
+        ({"type": "json_schema"}, "response_format is"),
+        ({"type": "json_schema", "json_schema": {"name": "n", "schema": "object"}}, "response_format is"),
+        ({"type": "json_schema", "json_schema": {"name": "a b", "schema": {}}}, "name is 'a b'"),
+        (OBJECT, "takes no form of a reply"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["moa", "self_moa"])
+def test_a_form_that_cannot_be_had_is_refused_before_any_call(method, form, says):
+    with pytest.raises(BadInput, match=says):
+        runs.new_record(method, {}, {"question": "q", "response_format": form})
+
+
+def test_a_form_is_kept_as_it_will_be_asked_for():
+    given = {"roles": {"aggregator": "openai/gpt-4o-mini"}}
+
+    def kept(form):
+        return runs.new_record("self_moa", given, {"question": "q", "response_format": form})["input"].get("response_format")
+
+    assert [kept(form) for form in (OBJECT, SCHEMA, {"type": "text"}, None)] == [OBJECT, SCHEMA, None, None]
+    assert kept({"type": "json_schema", "json_schema": {"schema": {}}})["json_schema"] == {"name": "answer", "schema": {}}
+    (row,) = rows_of(load("self_moa"), [("line 1", {"question": "q", "response_format": {"type": "text"}})], {})
+    assert row.inputs == {"question": "q"}
+
+
+@pytest.fixture
+async def models():
+    """The replies of a model server, one after the other, the last one again and again."""
+    replies: list[str] = []
+    async with Server(reply=lambda body, n: replies[min(n, len(replies)) - 1]) as server:
+        before = configure(api_base=server.url)
+        yield server, replies
+        configure(api_base=before.api_base)
+
+
+async def formed(**params):
+    """The outcome of Self-MoA of one sample that is asked for a JSON object."""
+    asked = {"question": "q", "task": "text", "response_format": OBJECT}
+    return await run(asked, self_moa, model="hosted_vllm/any", k=1, **params)
+
+
+async def test_a_reply_without_its_form_is_asked_for_again_and_a_fence_is_taken_off(models):
+    server, replies = models
+    replies += ["a solution", "Gladly.", '```json\n{"n": 19}\n```']
+    out = await formed()
+    assert (out["answer"], out["stop_reason"], len(server.log)) == ('{"n": 19}', "aggregated", 3)
+
+
+async def test_a_model_that_never_writes_the_form_fails_the_run(models):
+    server, replies = models
+    replies += ["a solution", "[19]"]
+    with pytest.raises(MalformedReply, match=r"asked for a JSON object and replied '\[19\]'"):
+        await formed(max_reasks=1)
+    assert len(server.log) == 3
+
+
+@pytest.mark.parametrize("text", ["", "19", '["n"]', 'So: {"n": 1}', '```json {"n": 1}```', '```\n{"n": 1}', "[" * 100_000])
+def test_what_is_no_object_is_no_answer(text):
+    with pytest.raises(ReplyError, match="the reply is"):
+        read_object(text)
 
 
 # The toy

@@ -324,6 +324,13 @@ def test_the_form_of_an_answer_is_asked_of_who_writes_it(site: Served, client: o
             client.chat.completions.create(model=model, messages=chat(), response_format={"type": "json_object"})
 
 
+def test_a_reply_that_has_to_be_asked_for_again_is_not_streamed(client: openai.OpenAI, models: Server) -> None:
+    models.post("_set", rules=[["That could not be read", FOUND]])
+    stream = client.chat.completions.create(model=MOA, messages=chat(), response_format={"type": "json_object"}, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices) == FOUND
+    assert len(models.get("_log")) == 3
+
+
 def test_responses_of_the_openai_client(site: Served, client: openai.OpenAI) -> None:
     answer = client.responses.create(model="quick", input=QUESTION, instructions="Be careful.", metadata={"a": "b"})
     assert (answer.output_text.isdecimal(), answer.status, answer.metadata) == (True, "completed", {"a": "b"})

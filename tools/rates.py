@@ -12,6 +12,8 @@ from symposia.state.packing import text_of
 _BURST = 0.5
 """Seconds' worth that may go at once: with as much again in refunds, a minute exceeds the rate by less than 2 %."""
 _FOR_EVER = 1e6
+_IMAGE_TOKENS = 1000
+"""Estimate for an image, ours: providers count by its size, which is not looked at; what the reply says it took corrects it."""
 
 
 class Rate:
@@ -59,10 +61,9 @@ class Rates:
         self._written = 0
 
     def estimate(self, messages: Iterable[Mapping[str, Any]], replies: int, max_tokens: int | None = None) -> float:
-        """Tokens of a call: one for four characters, and per reply the most it may have, else the mean of the replies so far."""
-        characters = sum(len(text_of(message["content"])) for message in messages)
+        """Tokens of a call: one for four characters, 1,000 for an image, and per reply its most, else the mean of the replies so far."""
         mean = self._written / self._replies if self._replies else 0.0
-        return characters / 4 + replies * (mean if max_tokens is None else max_tokens)
+        return sum(_tokens(message["content"]) for message in messages) + replies * (mean if max_tokens is None else max_tokens)
 
     def used(self, estimate: float, prompt: int, completion: int, replies: int = 0) -> None:
         """Correct the estimate of an answered call by what it took."""
@@ -78,6 +79,14 @@ class Rates:
                 await rate.take(amount)
             elif rate:
                 await _unless_stopped(run, rate.take(amount))
+
+
+def _tokens(content: Any) -> float:
+    """Tokens of a message as it is sent: a text, or parts of which some are images."""
+    sent = text_of(content)
+    if isinstance(sent, str):
+        return len(sent) / 4
+    return sum(len(part["text"]) / 4 if part["type"] == "text" else _IMAGE_TOKENS for part in sent)
 
 
 async def _unless_stopped(run: Run, waiting: Coroutine[Any, Any, None]) -> None:

@@ -18,6 +18,19 @@ _SCORE = re.compile(rf"^[ \t*]*SCORE[ \t*]*:[ \t*]*({_NUMBER}(?:[ \t]*/[ \t]*\d+
 _SCORES = re.compile(r"^[ \t*]*SCORES[ \t*]*:[ \t*]*([^\n]+)", re.IGNORECASE | re.MULTILINE)
 
 
+def check_images_read(params: Mapping[str, Any]) -> None:
+    """Refuse served reward models, whatever their role, where a question has images.
+
+    Raises:
+        BadInput: The model of a role is one.
+    """
+    for role, models in (("every role", params["model"]), *params["roles"].items()):
+        for model in [models] if isinstance(models, str) else models:
+            if model.startswith(served_reward.PREFIX):
+                what = f"the model of {role} is {shorten(model, 60)}, and a served reward model reads no images"
+                raise BadInput(what, remedy="let a language model judge: --role outcome=MODEL")
+
+
 async def outcome(params: Mapping[str, Any], question: str | list[str], chain: str) -> float | None:
     """How likely the solution's answer is right, in 0..1; None when the scorer failed or could not be read.
 

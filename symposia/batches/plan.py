@@ -16,8 +16,9 @@ from symposia.batches.crew import FINISHED, Job
 from symposia.batches.lines import Line, digest_of_reference
 from symposia.batches.out import Out
 from symposia.records import flat
+from symposia.registry import load
 from symposia.rows import Row
-from symposia.runs import fork_record, new_record
+from symposia.runs import check_models, fork_record, new_record
 from symposia.state.errors import BadInput, UnknownName, shorten
 from symposia.state.packing import digest_of
 from symposia.state.store import Store
@@ -97,6 +98,8 @@ async def plan_rows(
     if not rows:
         raise BadInput(f"{source} holds no row", remedy="give at least one")
     template = new_record(method, given, rows[0].inputs, checkpoints="none")
+    for row in rows:
+        check_models(load(method), template["params"], row.inputs)
     batch = await _batch(store, out, {"method": method, "params": template["params"], "origin": None}, source, grader)
     jobs = [_job(batch["batch_id"], template, number, row, repeat) for repeat in _repeats(repeats) for number, row in enumerate(rows, 1)]
     return await _planned(store, out, batch, template, jobs, retry)

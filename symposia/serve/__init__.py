@@ -8,5 +8,5 @@ An answer comes token by token where one call writes it and nothing can set it a
 `ANSWER_NODE`: `chain_of_thought`, `moa`, `self_moa`. Elsewhere the steps come as they happen and the answer whole, since its text is not
 known while it is written: a vote or a score chooses it (`self_consistency` and kin, `best_of_n`, `magicore`, `debate_du`, `reconcile`,
 `mamm_refine`), a verdict or a test run keeps or rejects it (`self_refine`, `utdebug`), the reply is JSON or is asked for again where it
-cannot be read (`mad`), or a part of it is cut off (`symbolic_moe`).
+cannot be read (`mad`, and any method that was asked for a `response_format`), or a part of it is cut off (`symbolic_moe`).
 """

@@ -16,8 +16,6 @@ from symposia.serve.errors import Refused, refused
 from symposia.serve.models import Asked, Catalogue, NoSuchModel
 from symposia.serve.parts import Strict
 from symposia.state.errors import BadInput
-from symposia.tools.completion import check_form
-from symposia.tools.llm import model_of
 
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {  # field: values that ask for nothing, and why nothing else is taken
     "tools": ((None, []), "no method calls tools of the client"),
@@ -149,15 +147,13 @@ def _with_form(asked: Asked, form: dict[str, Any] | None) -> dict[str, Any]:
     """What the input says of the answer's form: the answer is then the whole of what the last model writes.
 
     Raises:
-        BadInput: No single model writes the answer, or its provider takes no form.
+        BadInput: No single model writes the answer.
     """
     if form is None:
         return {}
-    role = getattr(asked.loaded.module, "ANSWER_ROLE", None)
-    if role is None:
+    if not hasattr(asked.loaded.module, "ANSWER_ROLE"):
         why = "no single model writes its answer by itself, which could be told a form"
         raise BadInput(f"response_format cannot be honoured by {asked.loaded.method.name}: {why}", remedy="ask for it in the question")
-    check_form(model_of(make_params(asked.loaded, asked.given).model_dump(mode="json"), role))
     return {"response_format": form, "task": asked.task or "text"}
 
 

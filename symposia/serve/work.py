@@ -73,8 +73,8 @@ class Strand:
 
     @property
     def writer(self) -> str | None:
-        """The node whose reply is the answer, where the method names one."""
-        return self._writer
+        """The node whose reply can be told while it is written: not one that is asked again where it has not the form asked for."""
+        return None if self.record["input"].get("response_format") else self._writer
 
     def begin(self) -> list[Piece]:
         """What is known before the first step."""

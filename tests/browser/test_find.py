@@ -247,3 +247,17 @@ def test_a_run_of_two_thousand_calls_is_small_on_the_wire_and_in_the_page(chromi
         desk.sees("2,001 names and heads")
         desk.press("End", "j", "k")
         assert desk.page.locator("*").count() < NODES
+
+
+def test_a_menu_writes_the_filter_of_the_runs(desk: Desk) -> None:
+    desk.open("#/runs")
+    desk.page.locator("#runs-0").wait_for()
+    menu = desk.page.get_by_label("Add to the filter")
+    menu.select_option("status:failed")
+    desk.page.wait_for_url("**status%3Afailed**")
+    menu.select_option("method:magicore")
+    desk.page.wait_for_url("**method%3Amagicore**")
+    assert desk.page.locator("#find").input_value() == "status:failed method:magicore"
+    rows = desk.page.locator("[id^=runs-][role=option]")
+    rows.first.wait_for()
+    assert rows.count() == 2

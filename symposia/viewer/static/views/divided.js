@@ -5,7 +5,8 @@ import { carried, useAsked } from "../api.js";
 import { Plain } from "../parts.js";
 import { useMatch } from "../rows.js";
 import { count, number, plain, short } from "../words.js";
-import { filterBy, said, termOf, termsOf, toggled } from "./filter.js";
+import { termOf, termsOf, toggled } from "../terms.js";
+import { filterBy, said } from "./filter.js";
 
 const FIRST = 6; // facets that show unasked
 const SMALL = 2; // on a phone, where the rows stand below them

@@ -2,23 +2,9 @@
 
 import { html } from "../vendor/preact.js";
 import { go, withQuery } from "../route.js";
+import { termOf, termsOf, toggled } from "../terms.js";
 import { headOf, number, plain, short } from "../words.js";
 import { Search } from "./runs.js";
-
-/** The terms of a filter, values in quotes whole. @param {string} q @returns {string[]} */
-export const termsOf = (q) => q.match(/-?(?:[\w.]+(?:>=|<=|[:=><]))?(?:"[^"]*"|\S+)/g) ?? [];
-
-/** @param {string} key @param {any} value */
-export const termOf = (key, value) => `${key}:${typeof value === "boolean" ? (value ? "yes" : "no") : /[\s",]/.test(String(value)) ? `"${String(value).replaceAll('"', "")}"` : (value ?? "none")}`;
-
-/** @param {string} term */
-const keyOf = (term) => /^-?([\w.]+)(?:>=|<=|[:=><])/.exec(term)?.[1] ?? term;
-
-/** A filter with a term in place of that with the same key, or without it where it stands there already. @param {string} q @param {string} term */
-export function toggled(q, term) {
-  const terms = termsOf(q);
-  return (terms.includes(term) ? terms.filter((t) => t !== term) : [...terms.filter((t) => keyOf(t) !== keyOf(term)), term]).join(" ");
-}
 
 /** @param {string} q */
 export const filterBy = (q) => go(withQuery({ filter: q }), { replace: true });

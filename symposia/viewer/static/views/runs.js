@@ -5,6 +5,7 @@ import { useAsked } from "../api.js";
 import { Copy, Plain, Status, Toys, Trouble, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
 import { Rows } from "../rows.js";
+import { termOf, toggled } from "../terms.js";
 import { age, count, dollars, figure, headOf, number, short } from "../words.js";
 import { TextHits } from "./find.js";
 
@@ -28,7 +29,7 @@ export function Runs({ route }) {
   const open = (/** @type {number} */ n) => rows[n] && go(runHash(idOf(rows[n].run)));
   useMoves(rows.length, selected, setSelected, open);
   return html`<main class="list">
-    <div class="bar"><h1>Runs</h1><${Search} q=${q} hint="correct:no method:magicore error:ReplyError cost>0.01" /></div>
+    <div class="bar"><h1>Runs</h1><${Search} q=${q} hint="correct:no method:magicore error:ReplyError cost>0.01" /><${Menu} q=${q} runs=${rows.map((r) => r.run)} /></div>
     ${asked.fault && html`<${Trouble} fault=${asked.fault} again=${asked.again} />`}
     ${!asked.data && !asked.fault && html`<${Waiting} asked=${asked} what="the runs" />`}
     ${asked.data && !rows.length && html`<${Empty} q=${q} />`}
@@ -77,6 +78,19 @@ export function Answer({ run }) {
   const answer = run.answer === null || run.answer === undefined ? html`<span class="dim">none</span>` : html`<b>${typeof run.answer === "number" ? figure(run.answer) : short(headOf(run.answer) ?? JSON.stringify(run.answer), 60)}</b>`;
   const expected = run.correct === false && run.reference !== null && run.reference !== undefined && typeof run.reference !== "object" ? html` <span class="dim">expected ${short(figure(run.reference), 40)}</span>` : "";
   return html`${answer}${expected}`;
+}
+
+/** What the listed runs can be filtered by. @param {{q: string, runs: any[]}} props */
+function Menu({ q, runs }) {
+  const of = (/** @type {string} */ key, /** @type {(run: any) => any} */ read) => [...new Set(runs.map(read))].filter((v) => v !== null && v !== undefined).sort().map((value) => termOf(key, value));
+  const groups = [["method", of("method", (r) => r.method)], ["status", of("status", (r) => r.status)], ["batch", of("batch", (r) => r.batch)], ["verdict", of("correct", (r) => r.correct)]].filter(([, terms]) => terms.length);
+  const pick = (/** @type {any} */ event) => {
+    const term = event.target.value;
+    event.target.value = "";
+    if (term) go(withQuery({ q: toggled(q, term) }), { replace: true });
+  };
+  return html`<label><span class="away">Add to the filter</span><select class="menu" onChange=${pick}><option value="">add …</option>
+    ${groups.map(([name, terms]) => html`<optgroup key=${name} label=${name}>${terms.map((/** @type {string} */ term) => html`<option key=${term} value=${term}>${term}</option>`)}</optgroup>`)}</select></label>`;
 }
 
 /** @param {{q: string, hint: string, name?: string}} props */
