@@ -10,7 +10,7 @@ from symposia.state.base import BaseParams, BaseState, Question
 from symposia.state.channels import settled
 from symposia.state.errors import BadInput
 from symposia.state.graph import GROWING
-from symposia.state.images import check_images, unmarked
+from symposia.state.images import check_images
 from symposia.state.journal import current
 from symposia.state.packing import sound
 from symposia.tools.answers import task_of
@@ -19,8 +19,8 @@ from symposia.tools.answers import task_of
 async def intake(state: BaseState, runtime: Runtime[Any]) -> dict[str, Any]:
     """Copy the parameters into the state; a chat's last message has become the question (`JournaledGraph.astream`).
 
-    On a thread that has answered before, such as a chat's second turn, the lists of the former question are emptied, and its images count
-    only where this one mentions them.
+    On a thread that has answered before, such as a chat's second turn, the lists of the former question are emptied; its images were
+    replaced with the question.
 
     Raises:
         BadInput: There is no question, its task has no such name, or its images are none.
@@ -35,7 +35,7 @@ async def intake(state: BaseState, runtime: Runtime[Any]) -> dict[str, Any]:
         task = task_of(state.get("task") or "auto")
     except ValueError as error:
         raise BadInput(str(error)) from None
-    if (images := state.get("images")) and not (state["params"] and unmarked(question, images)):
+    if images := state.get("images"):
         check_images(question, images)
     artefact = current().artefact
     if params.artefact and artefact is None:

@@ -123,6 +123,7 @@ class BaseState(Question):
     artefact: Annotated[dict[str, Any], settled]
     """What `prepare` made for the data set, when the run names one."""
     images: NotRequired[list[str]]
+    """Those of the question, replaced with it. LangGraph's checkpoints hold them whole, each of them; the journal and the record once."""
     response_format: NotRequired[dict[str, Any]]
     answer: NotRequired[Answer | None]
     stop_reason: NotRequired[str]

@@ -19,13 +19,15 @@ from langgraph.typing import ContextT, InputT, OutputT, StateT
 from typing_extensions import get_type_hints
 
 from symposia.state.errors import BadInput
-from symposia.state.images import read_message
+from symposia.state.images import marked, read_message
 from symposia.state.journal import RUN, Run
 from symposia.state.packing import sound
 from symposia.state.place import SHIFT, Shift, frames_of, inside
 
 COPY = "__copy__"
 """LangGraph's name for an update that copies a checkpoint, with edits or without."""
+INPUT = "__input__"
+"""LangGraph's name for an update that puts an input on a thread, for somebody to go on with."""
 GROWING: ContextVar[tuple[str, ...]] = ContextVar("symposia_growing", default=())
 """Keys of the lists that only grow, of the graph whose node runs: what a new question on an old thread has to empty."""
 
@@ -57,7 +59,8 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         """As LangGraph's, with the run and the frame set while the graph's own code runs, and never in the consumer's."""
         if options.get("context") is None and self.context_schema is not None and not _inherits(config, self.context_schema):
             options["context"] = {}
-        opened, input = RUN.get(), self._asked(input)
+        opened = RUN.get()
+        input = self._asked(input, alone=opened is not None)
         frames = frames_of(config, foreign=opened is None)
         kept = opened is not None and not (self.embeds and opened.id == "memory")
         hosted = await self.host(self, input, config, options) if self.host and not kept and (self.embeds or not frames) else None
@@ -96,6 +99,7 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
             if [update.as_node for update in updates] == [COPY] and updates[0].values:  # a copy that is edited: these are two steps
                 at = await super().abulk_update_state(at, [[StateUpdate(None, COPY)]])
                 updates = [StateUpdate(*each) for each in updates[0].values]
+            updates = [each._replace(values=self._asked(each.values)) if each.as_node == INPUT else each for each in updates]
             nodes = [update.as_node for update in updates if update.as_node]
             named = {"symposia_as_node": "|".join(nodes)} if nodes and nodes != [COPY] else {}
             at = {**at, "metadata": {**(config.get("metadata") or {}), **named}}
@@ -104,22 +108,28 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
             await self.host_edited(self, at)
         return at
 
-    def _asked(self, input: Any) -> Any:
-        """A chat as input asks the question of its last message, also on a thread whose state still holds an earlier question.
+    def _asked(self, input: Any, alone: bool = False) -> Any:
+        """The input with all that a question brings, also on a thread whose state still holds an earlier one, and its images once.
+
+        A chat asks the question of its last message. A question has the images that come with it, and none of an earlier one. Of images in
+        messages the marks are kept: each checkpoint holds the messages. A run of its own is `alone`: nothing was asked before.
 
         Raises:
-            BadInput: The message holds something that the method cannot read.
+            BadInput: A message holds something that the method cannot read.
         """
-        chat = isinstance(input, Mapping) and "question" in self.channels and not input.get("question") and input.get("messages")
-        if not chat:
+        if not isinstance(input, Mapping) or "question" not in self.channels or not (input.get("question") or input.get("messages")):
             return input
-        messages = convert_to_messages(input["messages"] if isinstance(input["messages"], list) else [input["messages"]])
-        images: list[str] = []
-        question = sound(read_message(messages[-1], images))
-        takes = "images" in get_type_hints(self.builder.input_schema)
+        takes, images, asked = "images" in get_type_hints(self.builder.input_schema), list[str](), dict(input)
+        if given := input.get("messages"):
+            messages = convert_to_messages(given if isinstance(given, list) else [given])
+            if not input.get("question"):
+                asked["question"] = sound(read_message(messages[-1], images))
+            asked["messages"] = [marked(message) for message in messages]
         if images and not takes:
             raise BadInput("the last message holds an image, and this method reads none", remedy="leave it out")
-        return {**input, "question": question, **({"images": images} if takes else {})}
+        if images or (takes and not alone and input.get("images") is None):
+            asked["images"] = images
+        return asked
 
 
 class StateGraph(LangGraphStateGraph[StateT, ContextT, InputT, OutputT]):

@@ -110,3 +110,14 @@ def read_message(message: BaseMessage, images: list[str]) -> str:
         elif kind != "reasoning":
             raise BadInput(f"a part of type {shorten(kind, 40)!r} cannot be read: the methods take text and images", remedy="leave it out")
     return "\n".join(texts) if any(block["type"] == "image" for block in blocks) else str(message.text)
+
+
+def marked(message: BaseMessage) -> BaseMessage:
+    """The message with its text and marks in place of parts that hold images; any other message as it is.
+
+    Raises:
+        BadInput: Besides images it holds what cannot be read (`read_message`).
+    """
+    images: list[str] = []
+    text = read_message(message, images) if any(block["type"] == "image" for block in message.content_blocks) else ""
+    return message.model_copy(update={"content": text}) if images else message

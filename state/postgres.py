@@ -14,11 +14,17 @@ from psycopg import sql as compose
 from symposia.state.errors import StoreError
 from symposia.state.store import ADD_BLOB, Store
 
+_INDEXES = (
+    'CREATE INDEX IF NOT EXISTS runs_id_bytewise ON runs (id COLLATE "C")',
+    'CREATE INDEX IF NOT EXISTS entries_run_bytewise ON entries (run COLLATE "C")',
+)
+"""An index of another collation does not serve a range in this one."""
+
 
 class PostgresStore(Store):
     """A store in a PostgreSQL database, named by its URL."""
 
-    dialect = {"bytes": "BYTEA", "serial": "BIGSERIAL PRIMARY KEY"}  # noqa: RUF012
+    dialect = {"bytes": "BYTEA", "serial": "BIGSERIAL PRIMARY KEY", "bytewise": ' COLLATE "C"'}  # noqa: RUF012
 
     def __init__(self, url: str) -> None:
         """Remember the address; errors show it without its password."""
@@ -35,6 +41,8 @@ class PostgresStore(Store):
             await self._db.execute("SELECT pg_advisory_lock(7093)")
             try:
                 await self.prepare()
+                for index in _INDEXES:
+                    await self._db.execute(index)
             finally:
                 await self._db.execute("SELECT pg_advisory_unlock(7093)")
         except psycopg.Error as error:

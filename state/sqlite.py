@@ -24,7 +24,7 @@ T = TypeVar("T")
 class SqliteStore(Store):
     """A store in a file; `:memory:` keeps it in the process."""
 
-    dialect = {"bytes": "BLOB", "serial": "INTEGER PRIMARY KEY AUTOINCREMENT"}  # noqa: RUF012
+    dialect = {"bytes": "BLOB", "serial": "INTEGER PRIMARY KEY AUTOINCREMENT", "bytewise": ""}  # noqa: RUF012
 
     def __init__(self, path: str, lock_wait: float = LOCK_WAIT) -> None:
         """Name the file; `lock_wait` is how long, in seconds, another writer's lock is waited for."""

@@ -8,8 +8,9 @@ commit under load), and the future of an append resolves when its row is committ
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from symposia.state import packing
@@ -178,9 +179,10 @@ class Store(ABC):
     # -- runs ---------------------------------------------------------------------------------------------------------------------------
 
     async def put_run(self, record: dict[str, Any]) -> None:
-        """Write or replace a run's record, by its `run_id`; the images of its question are blobs, which runs share."""
+        """Write or replace a run's record, by its `run_id`; images of its question and of edits are blobs, which runs share."""
         blobs: Blobs = {}
-        row = (record["run_id"], record["started"], record["method"], record["status"], json.dumps(_without_images(record, blobs)))
+        kept = _change_images(record, partial(_as_blobs, blobs=blobs))
+        row = (record["run_id"], record["started"], record["method"], record["status"], json.dumps(kept))
         new = [(k, v) for k, v in blobs.items() if k not in self._known]
         await self.write([*([(ADD_BLOB, new)] if new else []), (PUT_RUN, [row])])
         self._remember(new)
@@ -199,13 +201,12 @@ class Store(ABC):
             known = [r[0] for r in await self.read("SELECT id FROM runs ORDER BY started DESC LIMIT 1000")]
             raise UnknownName.of("run", run_id, known, remedy=f"`symposia runs` lists the runs of {self.url}")
         record: dict[str, Any] = json.loads(rows[0][0])
-        if images := record.get("input", {}).get("images"):
-            bodies = {bytes(k): bytes(v) for k, v in await self._bodies([bytes.fromhex(image["blob"]) for image in images])}
-            record["input"]["images"] = [decode(bodies[bytes.fromhex(image["blob"])]) for image in images]
-        return record
+        refs = {ref for images in _images_of(record) for ref in _refs(images)}
+        bodies = {bytes(k): decode(bytes(v)) for k, v in await self._bodies([*refs])} if refs else {}
+        return _change_images(record, lambda images: [bodies[ref] for ref in _refs(images) if ref in bodies] or images)
 
     async def runs(self, limit: int = 50) -> list[dict[str, Any]]:
-        """The records of the newest runs, newest first; of the images of their questions only the digests."""
+        """The records of the newest runs, newest first; of the images of their questions and edits only the digests."""
         rows = await self.read("SELECT record FROM runs ORDER BY started DESC LIMIT ?", (limit,))
         return [json.loads(r[0]) for r in rows]
 
@@ -383,20 +384,30 @@ class Store(ABC):
         rows = await self.read(f"SELECT record FROM batches WHERE {column} = ? ORDER BY started DESC", (wanted,))  # noqa: S608
         return [json.loads(r[0]) for r in rows]
 
+    def beginning_with(self, column: str, prefix: str) -> tuple[str, tuple[str, str]]:
+        """A condition over a column of ids, and its values: those that begin with a prefix of hexadecimal digits or letters.
+
+        Ids are compared byte by byte: a linguistic collation, which a server's database may have, sorts signs before digits or skips them.
+        """
+        ordered = f"{column}{self.dialect['bytewise']}"
+        return f"{ordered} >= ? AND {ordered} < ?", (prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1))
+
     async def statuses(self, batch_id: str) -> dict[str, str]:
         """The status of each run of a batch that has begun, by run id."""
-        return dict(await self.read("SELECT id, status FROM runs WHERE id >= ? AND id < ?", _beginning_with(batch_id)))
+        where, args = self.beginning_with("id", batch_id)
+        return dict(await self.read(f"SELECT id, status FROM runs WHERE {where}", args))  # noqa: S608
 
     async def spent(self, batch_id: str) -> Usage:
         """What a batch, or a run, has paid so far, rows that are half done and judges included.
 
         `usd` sums the known prices; `notes["unpriced"]` counts the completions without one.
         """
-        found = await self.read(
-            "SELECT sum(calls), sum(requests), sum(prompt_tokens), sum(completion_tokens), sum(usd),"
-            " sum(CASE WHEN usd IS NULL THEN calls ELSE 0 END) FROM entries WHERE copied = 0 AND run >= ? AND run < ?",
-            _beginning_with(batch_id),
+        where, args = self.beginning_with("run", batch_id)
+        sums = (
+            "sum(calls), sum(requests), sum(prompt_tokens), sum(completion_tokens), sum(usd),"
+            " sum(CASE WHEN usd IS NULL THEN calls ELSE 0 END)"
         )
+        found = await self.read(f"SELECT {sums} FROM entries WHERE copied = 0 AND {where}", args)  # noqa: S608
         calls, requests, sent, back, usd, unpriced = (value or 0 for value in found[0])
         counts = {"calls": int(calls), "requests": int(requests), "prompt_tokens": int(sent), "completion_tokens": int(back)}
         return Usage(**counts, usd=float(usd), notes={"unpriced": int(unpriced)})  # type: ignore[arg-type]
@@ -418,19 +429,45 @@ class Store(ABC):
                 future.exception()  # looked at: not everybody who writes waits at once, and the first who does tells
 
 
-def _beginning_with(prefix: str) -> tuple[str, str]:
-    """The range of the texts that begin with a prefix of hexadecimal digits or letters."""
-    return prefix, prefix[:-1] + chr(ord(prefix[-1]) + 1)
+def _change_images(record: dict[str, Any], change: Callable[[list[Any]], list[Any]]) -> dict[str, Any]:
+    """A run's record with other lists of images, in its input and in the values that its marks set."""
+
+    def changed(values: Any) -> Any:
+        images = values.get("images") if isinstance(values, dict) else None
+        return {**values, "images": change(images)} if images and isinstance(images, list) else values
+
+    found = {**record, "input": changed(record["input"])} if "input" in record else record
+    marks = [{**mark, "values": changed(mark["values"])} for mark in record.get("marks") or []]
+    return {**found, "marks": marks} if marks else found
 
 
-def _without_images(record: dict[str, Any], blobs: Blobs) -> dict[str, Any]:
-    """A run's record with digests in place of images, which are added to `blobs`."""
-    images = (record.get("input") or {}).get("images")
-    if not images:
-        return record
+def _images_of(record: dict[str, Any]) -> list[list[Any]]:
+    """The lists of images of a run's record."""
+    found: list[list[Any]] = []
+
+    def heard(images: list[Any]) -> list[Any]:
+        found.append(images)
+        return images
+
+    _change_images(record, heard)
+    return found
+
+
+def _as_blobs(images: list[Any], blobs: Blobs) -> list[Any]:
+    """Digests in place of images, which are added to `blobs`; a list that an edit filled with anything else stays."""
+    if not all(isinstance(image, str) for image in images):
+        return images
     refs = [packing.digest(image.encode()) for image in images]
     blobs.update((ref, encode(image)) for ref, image in zip(refs, images, strict=True))
-    return {**record, "input": {**record["input"], "images": [{"blob": ref.hex()} for ref in refs]}}
+    return [{"blob": ref.hex()} for ref in refs]
+
+
+def _refs(images: list[Any]) -> list[bytes]:
+    """The digests that stand in place of images; none for a list that an edit filled with anything else."""
+    try:
+        return [bytes.fromhex(image["blob"]) for image in images]
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def open_store(url: str) -> Store:

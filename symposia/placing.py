@@ -45,8 +45,6 @@ def asked(loaded: Loaded, input: Any, before: StateSnapshot | None, options: Map
     context, old = options.get("context"), before.values if before is not None else {}
     known = get_type_hints(loaded.method.input)
     inputs = {k: v for k, v in {**old, **input}.items() if k in known and v is not None}
-    if input.get("question") and "images" not in input:
-        inputs.pop("images", None)  # those of the question before
     if "messages" in known and (said := chat(old.get("messages") or [], input.get("messages") or [])):
         inputs["messages"] = [{"role": m.type, "content": m.content, "id": m.id} for m in said]
     given = context.model_dump(mode="json", exclude_unset=True) if isinstance(context, BaseModel) else dict(context or {})

@@ -4,7 +4,10 @@
 """
 
 import asyncio
+import base64
+import random
 from typing import Any
+from unittest.mock import ANY
 
 import litellm
 import pytest
@@ -384,3 +387,34 @@ async def test_going_on_on_a_copied_thread_is_a_fork(magic, saver, kept):
     assert (run["thread"], fork["thread"]) == ("t", "u")
     assert fork["parent"]["run"] == run["run_id"]
     assert [r["status"] for r in (run, fork)] == ["ok", "ok"]
+
+
+# -- images ----------------------------------------
+
+PICTURE = "data:image/png;base64," + base64.b64encode(random.Random(2).randbytes(750_000)).decode()
+SEEN = HumanMessage([{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": PICTURE}}])
+MARK = "Look at [image 1] again."
+
+
+async def test_a_question_on_a_thread_has_none_of_the_images_before_and_replays(script, saver, kept):
+    script.answer = lambda node, messages: "\\boxed{4}"
+    graph = hosted(saver, "chain_of_thought")
+    given = {"model": "script/any"}
+    await graph.ainvoke({"question": "See [image 1].", "images": ["data:image/png;base64,iVBORw0KGgo="]}, on("t"), context=given)
+    await graph.ainvoke({"question": MARK}, on("t"), context=given)
+    await graph.aupdate_state(on("t"), {"question": "Once more: " + MARK}, as_node="__input__")
+    await graph.ainvoke(None, on("t"), context=given)
+    assert ["iVBORw0KGgo" in str(prompt) for prompt in script.prompts["solve"]] == [True, False, False]
+    assert [r["input"].get("images") for r in await told(kept)] == [[{"blob": ANY}], [], []]
+
+
+async def test_an_image_of_a_chat_is_kept_once_beside_its_mark(script, saver, kept):
+    script.answer = lambda node, messages: "\\boxed{4}"
+    graph = hosted(saver, "chain_of_thought")
+    await graph.ainvoke({"messages": [SEEN]}, on("t"), context={"model": "script/any"})
+    (listed,) = await told(kept)
+    record = await kept.run(listed["run_id"])
+    assert (record["input"]["images"], record["input"]["messages"][0]["content"]) == ([PICTURE], "What?\n[image 1]")
+    assert PICTURE[-100:] not in str(listed)
+    values = (await graph.aget_state(on("t"))).values
+    assert (values["images"], values["messages"][0].content) == ([PICTURE], "What?\n[image 1]")

@@ -147,6 +147,30 @@ async def test_steps_runs_artefacts_and_words_to_stop(store):
     assert not await store.asked_to_stop("run")
 
 
+@pytest.mark.parametrize("prefix", ["20261122a", "20261122z", "202611229"])
+async def test_the_range_of_a_batch_is_the_ids_that_begin_with_its_own(store, prefix):
+    others = ["202611221", "20261122", "20261122b00", "20261123000"]
+    for run_id in (prefix, f"{prefix}00", f"{prefix}zz", *others):
+        await store.put_run({"run_id": run_id, "started": 0.0, "method": "m", "status": "ok"})
+        await store.append(run_id, entry("1.a", calls=1))
+    assert set(await store.statuses(prefix)) == {prefix, f"{prefix}00", f"{prefix}zz"}
+    assert (await store.spent(prefix)).calls == 3
+
+
+def test_the_range_on_a_server_is_by_bytes_whatever_its_collation():
+    for url, ordered in (("postgresql://host/name", 'run COLLATE "C"'), ("a.db", "run")):
+        assert open_store(url).beginning_with("run", "ab9") == (f"{ordered} >= ? AND {ordered} < ?", ("ab9", "ab:"))
+
+
+@pytest.mark.parametrize("store_url", ["postgres"], indirect=True)
+async def test_the_range_on_a_server_is_served_by_an_index(store):
+    await store.write([("SET enable_seqscan = off", [()])])
+    for table, column in (("runs", "id"), ("entries", "run")):
+        where, args = store.beginning_with(column, "ab9")
+        plan = await store.read(f"EXPLAIN SELECT 1 FROM {table} WHERE {where}", args)
+        assert f"{table}_{column}_bytewise" in str(plan) and "Index Cond" in str(plan)
+
+
 async def test_changes_under_a_name_are_numbered_without_a_gap_and_a_key_counts_once(store, store_url):
     assert await store.updates("b") == [] == await store.updated_names()
     assert await store.add_update("b", "k", {"a": [1, "ä\x00"]}) == (1, {"a": [1, "ä\x00"]})
@@ -182,6 +206,21 @@ async def test_lone_surrogates_of_a_model_or_a_user_do_not_stop_a_run(script, sq
 
 
 # -- each text once ----------------------------------------
+
+
+async def test_images_of_a_question_and_of_edits_are_blobs_that_a_listing_leaves_out(store):
+    image = "data:image/png;base64," + "iVBORw0KGgo" * 500
+    marks = [
+        {"at": 1, "values": {"images": [image, image]}},
+        {"at": 2, "values": {"images": ["x", 1]}},
+        {"at": 3, "values": {"images": [{"blob": "?"}]}},
+    ]
+    record = {"run_id": "r", "started": 0.0, "method": "m", "status": "ok", "input": {"images": [image]}, "marks": marks}
+    await store.put_run(record)
+    assert await store.run("r") == record
+    (listed,) = await store.runs()
+    assert image not in str(listed)
+    assert (await counts(store), listed["marks"][1:]) == ((0, 1), marks[1:])
 
 
 async def test_equal_prompts_are_stored_once(store):

@@ -14,12 +14,15 @@ import pytest
 from symposia import registry
 from symposia.api import abatch
 from symposia.graphs import debate_du
+from symposia.runs import ledger
 from symposia.state.errors import BadInput, UnknownName
 from symposia.state.show import Show, dialogue
 from symposia.state.store import Store, open_store
 from symposia.viewer import batches as tables
+from symposia.viewer import heads as lines
 from symposia.viewer import reads, states
 from symposia.viewer.api import _json
+from symposia.viewer.compared import batches_compared
 from symposia.viewer.desk import Desk
 from symposia.viewer.failing import failing_places
 from symposia.viewer.heads import Heads
@@ -57,6 +60,10 @@ TREE["edges"] = [{"source": node["id"].rpartition(".")[0], "target": node["id"]}
         ({"answers": [[1, 2], [1]]}, Show(), None),
         ({"answers": [[[1]], [[2]]]}, Show(), None),
         ({"answers": None, "read": "18"}, Show(), None),
+        ({"graph": {"nodes": [{"agent": "A", "text": "so"}]}}, Show(), None),
+        ({"tree": {**TREE, "edges": [{"source": "r", "target": "gone"}]}}, Show({"tree": dialogue()}), None),
+        ({"tree": {**TREE, "nodes": NODES[1:]}}, Show(), None),
+        ({"tree": {**TREE, "nodes": [{**NODES[0], "id": ["r"]}]}}, Show(), None),
     ],
 )
 def test_a_dialogue_is_found_by_its_hint_or_its_shape(values: dict[str, Any], show: Show, held: Any) -> None:
@@ -268,6 +275,60 @@ async def test_a_large_batch_is_rebuilt_when_somebody_asks(
     assert (await divided(desk, batch_id, begin=True))["changes"]["rows"] == 6
 
 
+async def test_a_csv_is_no_part_of_what_a_filter_would_keep(
+    desk: Desk, home: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_UNASKED", 5)
+    batch_id = home[1]["debate_du"]
+
+    async def saved() -> Any:
+        return await desk.library.ask(lambda store: reads.rows_csv(desk, store, batch_id=batch_id, q="changed:held"))
+
+    with pytest.raises(BadInput, match="known of 0 of 6 rows"):
+        await saved()
+    await divided(desk, batch_id, begin=True)
+    assert len((await saved()).splitlines()) == 1 + (await rows(desk, batch_id, "changed:held"))["total"] > 1
+
+
+async def test_a_state_that_cannot_be_told_does_not_keep_the_others_from_it(
+    desk: Desk, home: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_in, seen = states.held_in, []
+
+    def broken(*given: Any, **options: Any) -> Any:
+        seen.append(given)
+        return {}[0] if len(seen) == 2 else held_in(*given, **options)
+
+    monkeypatch.setattr(states, "held_in", broken)
+    found = await divided(desk, home[1]["debate_du"])
+    assert (found["states"]["done"], found["states"]["gone"], found["changes"]["rows"]) == (6, 1, 5)
+
+
+async def test_a_task_of_any_kind_is_told(home: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    last = states._last
+
+    async def with_task(*given: Any) -> Any:
+        return {**(await last(*given) or {}), "task": ["number"]}
+
+    monkeypatch.setattr(states, "_last", with_task)
+    async with open_store(home[0]) as store:
+        run_id = (await store.read("SELECT id FROM runs WHERE method = 'debate_du'"))[0][0]
+        assert (await states.told_of(store, run_id)).moves
+
+
+async def test_batches_above_the_bounds_are_kept_as_long_as_they_are_asked_for(
+    desk: Desk, home: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(states, "_MOST", 8)
+    monkeypatch.setattr(lines, "_MOST", 3)
+    one, other = home[1]["debate_du"], home[1]["careful"]
+    for batch_id in (one, other):
+        assert (await divided(desk, batch_id))["states"]["done"] == 6
+    assert len(desk.library.states._known) == 8, "of the batch before the oldest are gone"
+    both = await asyncio.gather(*(rows(desk, batch_id, "visited:debate") for batch_id in (one, other, one)))
+    assert [len(found["items"]) for found in both] == [6, 6, 6] and len(desk.library.heads._known) == 6
+
+
 async def test_work_that_nobody_asks_about_ends(desk: Desk, home: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_UNASKED", 0)
     monkeypatch.setattr(states, "PATIENCE", -1.0)
@@ -316,6 +377,22 @@ async def test_two_batches_are_joined_and_a_cell_names_its_rows(desk: Desk, home
         await compared(a, b, "right_wrog")
 
 
+async def test_long_answers_that_differ_in_the_middle_are_not_the_same(tmp_path: Path) -> None:
+    async with open_store(str(tmp_path / "store.db")) as store:
+        ids = []
+        for name in "ab":
+            made = await abatch("self_consistency", PROBLEMS[:4], tmp_path / name, model="toy/default", params={"k": 1}, store=store)
+            ids.append(made["batch_id"])
+            for at, row in enumerate(await tables.rows_of(store, Heads(), made["batch_id"])):
+                middle = name * 50
+                changed = {"answer": f"{'x' * 99}{middle if at == 0 else 'm'}{'y' * 99}\n" if at < 2 else f" Paris{' ' * (name == 'b')}"}
+                changed |= {"reference": ["x" * 99, middle, "y" * 99]} if at == 3 else {}
+                await store.put_run({**await store.run(row["run"]), **changed})
+        found = await batches_compared(store, Heads(), *ids)
+    assert (found["shared"], found["other_reference"]) == (3, 1)
+    assert [row["row"] for row in found["rows"]] == [str(PROBLEMS[0]["id"])]
+
+
 async def test_the_csv_holds_the_rows_that_the_filter_keeps(desk: Desk, home: tuple[str, dict[str, str]]) -> None:
     text = await desk.library.ask(lambda store: reads.rows_csv(desk, store, batch_id=home[1]["debate_du"], q="correct:no"))
     wrong = await rows(desk, home[1]["debate_du"], "correct:no")
@@ -336,6 +413,21 @@ async def test_lines_are_read_again_when_a_record_changes(tmp_path: Path) -> Non
         assert again[1] is first[1], "the other line is the one that was read before"
         page = await tables.page_of(store, heads, made["batch_id"], quick=True)
         assert page["rows"] == 2 and "facets" not in page
+
+
+async def test_a_run_that_goes_on_costs_what_its_journal_says(tmp_path: Path) -> None:
+    async with open_store(str(tmp_path / "store.db")) as store:
+        await abatch("self_consistency", PROBLEMS[:2], tmp_path / "out.jsonl", model="toy/default", params={"k": 2}, store=store)
+        heads = Heads()
+        run_id = (await heads.of(store))[0]["run"]
+        record = await store.run(run_id)
+        await store.put_run({key: value for key, value in record.items() if key not in ledger([])} | {"status": "started"})
+        await store.write([("UPDATE entries SET usd = 0.01 WHERE run = ?", [(run_id,)])])
+        query = read_query("cost>0.01 status:started")
+        (row,) = [row for row in await heads.of(store) if query.keeps(row)]
+        assert (row["run"], row["calls"], row["cost"]) == (run_id, record["calls"], 0.02) and row["tokens"] > 0
+        await store.write([("UPDATE entries SET usd = NULL WHERE run = ?", [(run_id,)])])
+        assert {row["cost"] for row in await heads.of(store) if row["run"] == run_id} == {None}, "each time it is asked for"
 
 
 async def test_a_failure_without_a_place_gets_that_of_the_last_call_in_its_step(home: tuple[str, dict[str, str]]) -> None:

@@ -3,12 +3,13 @@
 A bandit is kept as its log, beside the runs, so what it chose by is not in any run's state.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 from symposia.state.store import Entry, Store
-from symposia.tools.bandit_rows import PULL, SETUP
+from symposia.tools.bandit_rows import PULL
 
 _LATEST = 2_000  # entries of a log that are looked at
 _RECENT = 20  # pulls by which one sees whether it has settled
@@ -27,7 +28,8 @@ async def evidence(store: Store, entries: Sequence[Entry]) -> dict[str, Any] | N
     if asked is None:
         return None
     name, version, arms = str(asked.request.get("bandit")), _version(asked) or 0, asked.request.get("setup", {}).get("arms", 0)
-    log = [value for at, value in await store.updates(name, max(0, version - _LATEST)) if at < version or value["type"] == SETUP]
+    sql = "SELECT value FROM updates WHERE name = ? AND version > ? AND version < ? ORDER BY version"
+    log = [json.loads(row[0]) for row in await store.read(sql, (name, version - _LATEST, version))]
     pulls = [(value["arm"], value["raw"]) for value in log if value["type"] == PULL]
     brought = [[raw for arm, raw in pulls if arm == one] for one in range(arms)]
     recent = [arm for arm, _ in pulls[-_RECENT:]]

@@ -39,8 +39,9 @@ async def listed(store: Store) -> dict[str, Any]:
     items = []
     for (batch_id,) in rows:
         record = (await store.batches(batch_id=batch_id))[0]
-        sql = "SELECT status, count(*) FROM runs WHERE id >= ? AND id < ? AND length(id) = ? GROUP BY status"
-        counts = dict(await store.read(sql, (*_range(batch_id), _RUN_ID)))
+        where, args = store.beginning_with("id", batch_id)
+        sql = f"SELECT status, count(*) FROM runs WHERE {where} AND length(id) = ? GROUP BY status"  # noqa: S608
+        counts = dict(await store.read(sql, (*args, _RUN_ID)))
         items.append({**told_of(record), "counts": counts, "rows": sum(counts.values())})
     return {"items": items, "next": None, "total": len(items)}
 
@@ -108,8 +109,8 @@ async def rows_of(store: Store, heads: Heads, batch_id: str, *, paths: bool = Fa
         UnknownName: There is no such batch.
     """
     record = await record_of(store, batch_id)
-    where = "WHERE id >= ? AND id < ? AND length(id) = ?"
-    found = await heads.of(store, where, (*_range(batch_id), _RUN_ID), paths=paths, rests=record["ended"] is not None)
+    where, args = store.beginning_with("id", batch_id)
+    found = await heads.of(store, f"WHERE {where} AND length(id) = ?", (*args, _RUN_ID), paths=paths, rests=record["ended"] is not None)
     return sorted(found, key=_order)
 
 
@@ -223,8 +224,3 @@ def told_of(record: Mapping[str, Any]) -> dict[str, Any]:
 def _bar(rows: Sequence[Head]) -> dict[str, Any]:
     graded = [row["correct"] for row in rows if row.get("correct") is not None]
     return {"n": len(rows), "graded": len(graded), "right": sum(graded)}
-
-
-def _range(batch_id: str) -> tuple[str, str]:
-    """The range of the ids that begin with a batch's."""
-    return batch_id, f"{batch_id}~"

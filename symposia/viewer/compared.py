@@ -58,14 +58,24 @@ async def batches_compared(store: Store, heads: Heads, a: str, b: str, *, which:
     if which not in _WHICH:
         raise UnknownName.of("rows", which, _WHICH, remedy=f"there are {', '.join(_WHICH)}")
     records = [await record_of(store, batch_id) for batch_id in (a, b)]
-    sides = [await rows_of(store, heads, batch_id) for batch_id in (a, b)]
+    sides, wholes = [], []
+    for batch_id in (a, b):
+        rows = await rows_of(store, heads, batch_id)
+        wholes.append({row["run"]: heads.whole(row["run"]) for row in rows})
+        sides.append(rows)
+
+    def as_whole(key: tuple[str, int], name: str) -> bool:
+        """Whether nothing differs in what the lines of both rows hold cut."""
+        one, two = (whole[side[key]["run"]].get(name) for side, whole in zip((left, right), wholes, strict=True))
+        return bool(one == two)
+
     left, right = ({(str(row.get("row")), row.get("repeat") or 1): row for row in side} for side in sides)
     both = [key for key in left if key in right]
-    shared = [key for key in both if left[key].get("reference") == right[key].get("reference")]
+    shared = [key for key in both if as_whole(key, "reference") and left[key].get("reference") == right[key].get("reference")]
     graded = [key for key in shared if left[key].get("correct") is not None and right[key].get("correct") is not None]
     cells = {key: f"{_said(bool(left[key]['correct']))}_{_said(bool(right[key]['correct']))}" for key in graded}
     table = Counter(cells.values())
-    changed = [key for key in shared if not _same_answer(left[key], right[key])]
+    changed = [key for key in shared if not (as_whole(key, "answer") and _same_answer(left[key], right[key]))]
     keys = shared if which == "all" else changed if which == "changed" else [key for key in shared if cells.get(key) == which]
     methods = [record["method"] for record in records]
     return {

@@ -1,10 +1,12 @@
 """A line about a run for lists and tables, made of its record, and the lines of many runs, kept until their records change."""
 
+import hashlib
 import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from symposia.output import models_of, toy_note
@@ -17,10 +19,17 @@ from symposia.state.store import Entry, Store
 from symposia.viewer.failing import failing_places
 
 Head = dict[str, Any]
+Whole = Mapping[str, bytes]
+"""Digests of the answer and the reference of a run, of those that its line holds cut."""
 _AT_ONCE = 500  # records in one query
 _MOST = 50_000  # lines that are kept
 _BREATH = 2.0  # seconds
 _SHORT = 120  # characters of a question or an answer in a list
+_SPENT = (
+    "SELECT run, sum(calls), sum(CASE WHEN copied = 0 THEN prompt_tokens + completion_tokens ELSE 0 END),"
+    " sum(CASE WHEN copied = 0 THEN usd ELSE 0 END), sum(CASE WHEN copied = 0 AND usd IS NULL THEN calls ELSE 0 END)"
+    " FROM entries WHERE run IN ({}) GROUP BY run"
+)
 _NOTHING: dict[str, Any] = {"answer": None, "stop_reason": None, "error": None, **ledger([])}
 ENDED = ("ok", "no_answer", "failed", "stopped", "paused")
 
@@ -87,7 +96,7 @@ class Heads:
 
     def __init__(self) -> None:
         """None is known yet."""
-        self._known: dict[str, tuple[Any, Head]] = {}
+        self._known: dict[str, tuple[Any, Head, Whole]] = {}
         self._paths: dict[str, tuple[Any, dict[str, int]]] = {}
         self._last: tuple[Any, float, list[Head]] | None = None
 
@@ -106,59 +115,88 @@ class Heads:
             return last[2]
         sql = f"SELECT id FROM runs {where} ORDER BY started DESC, id DESC"  # noqa: S608
         order = [row[0] for row in await store.read(sql, args)]
-        stale = await self._changed(store, [run_id for run_id in order if run_id in self._known])
-        missing = [run_id for run_id in order if run_id not in self._known or run_id in stale]
+        # What others forget while this waits for the store stays here.
+        known = {run_id: self._known[run_id] for run_id in order if run_id in self._known}
+        stale = await _changed(store, known)
         read = Lines()
-        for part in _parts(missing):
+        for part in _parts([run_id for run_id in order if run_id not in known or run_id in stale]):
+            fresh: dict[str, tuple[Any, Head, Whole]] = {}
             for run_id, status, text in await store.read(f"SELECT id, status, record FROM runs WHERE id IN ({_marks(part)})", part):  # noqa: S608
-                self._known[run_id] = ((status, len(text)), await read.line(text))
-            await self._place(store, [run_id for run_id in part if run_id in self._known])
+                fresh[run_id] = ((status, len(text)), *await read.line(text))
+            await _place(store, {run_id: head for run_id, (_, head, _) in fresh.items()})
+            known |= fresh
+            self._known |= fresh
+        heads = {run_id: known[run_id][1] for run_id in order if run_id in known}
+        heads |= await _spent(store, [head for head in heads.values() if head["status"] not in ENDED])
         if paths:
-            await self._follow(store, order)
-        found = [self._line(run_id, paths) for run_id in order if run_id in self._known]
-        if len(self._known) > _MOST:
-            self._known.clear()
-            self._paths.clear()
+            went = await self._follow(store, {run_id: known[run_id][0] for run_id in heads})
+            heads = {run_id: _with_path(head, went[run_id]) for run_id, head in heads.items()}
+        self._forget(heads)
+        found = list(heads.values())
         self._last = (asked, time.monotonic(), found)
         return found
 
+    def _forget(self, kept: Mapping[str, Any]) -> None:
+        """Let go of the oldest lines above the bound, but for those that were just asked for."""
+        over = len(self._known) - _MOST
+        others = (run_id for run_id in list(self._known) if run_id not in kept) if over > 0 else ()
+        for run_id in islice(others, max(0, over)):
+            self._known.pop(run_id, None)
+            self._paths.pop(run_id, None)
+
     def stamp(self, run_id: str) -> Any:
         """What changes when a run's record does; None of a run whose line is not known."""
-        return self._known.get(run_id, (None,))[0]
+        return self._known[run_id][0] if run_id in self._known else None
 
-    async def _place(self, store: Store, run_ids: Iterable[str]) -> None:
-        """Say where runs failed whose errors do not."""
-        errors = {run_id: error for run_id in run_ids if (error := self._known[run_id][1].get("error")) and error["node"] is None}
-        if errors:
-            for run_id, place in (await failing_places(store, list(errors))).items():
-                errors[run_id] |= {"node": node_of(place), "place": place}
+    def whole(self, run_id: str) -> Whole:
+        """The digests of what a run's line holds cut; none of a run whose line is not known."""
+        return self._known[run_id][2] if run_id in self._known else {}
 
-    async def _changed(self, store: Store, run_ids: Sequence[str]) -> set[str]:
-        """Runs whose records are not as they were when they were read."""
-        found: set[str] = set()
-        for part in _parts(run_ids):
-            sql = f"SELECT id, status, length(record) FROM runs WHERE id IN ({_marks(part)})"  # noqa: S608
-            found |= {run_id for run_id, status, size in await store.read(sql, part) if self._known[run_id][0] != (status, size)}
-        return found
-
-    def _line(self, run_id: str, paths: bool) -> Head:
-        head = self._known[run_id][1]
-        if not paths:
-            return head
-        visits = self._paths[run_id][1] if run_id in self._paths else {}
-        return {**head, "visited": visits, "rounds": max(0, max(visits.values(), default=0) - 1)}
-
-    async def _follow(self, store: Store, run_ids: Iterable[str]) -> None:
-        """Learn the paths of runs from their recorded steps."""
-        stamps = {run_id: self._known[run_id][0] for run_id in run_ids if run_id in self._known}
-        missing = [r for r, stamp in stamps.items() if stamp[0] not in ENDED or self._paths.get(r, (None,))[0] != stamp]
-        for part in _parts(missing):
+    async def _follow(self, store: Store, stamps: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+        """The paths of runs by their recorded steps: how often each node was visited."""
+        kept = {run_id: self._paths[run_id] for run_id in stamps if run_id in self._paths}
+        found = {r: visits for r, (stamp, visits) in kept.items() if stamp == stamps[r] and stamp[0] in ENDED}
+        for part in _parts([run_id for run_id in stamps if run_id not in found]):
             went: dict[str, list[str]] = {run_id: [] for run_id in part}
             sql = f"SELECT run, next FROM steps WHERE frame = '' AND run IN ({_marks(part)})"  # noqa: S608
             for run_id, text in await store.read(sql, part):
                 went[run_id].append(text)
             for run_id, steps in went.items():
-                self._paths[run_id] = (stamps[run_id], _visits(tuple(steps)))
+                found[run_id] = _visits(tuple(steps))
+                self._paths[run_id] = (stamps[run_id], found[run_id])
+        return found
+
+
+async def _place(store: Store, heads: Mapping[str, Head]) -> None:
+    """Say where runs failed whose errors do not."""
+    errors = {run_id: error for run_id, head in heads.items() if (error := head.get("error")) and error["node"] is None}
+    if errors:
+        for run_id, place in (await failing_places(store, list(errors))).items():
+            errors[run_id] |= {"node": node_of(place), "place": place}
+
+
+async def _changed(store: Store, known: Mapping[str, tuple[Any, ...]]) -> set[str]:
+    """Runs whose records are not as they were when they were read."""
+    found: set[str] = set()
+    for part in _parts(list(known)):
+        sql = f"SELECT id, status, length(record) FROM runs WHERE id IN ({_marks(part)})"  # noqa: S608
+        found |= {run_id for run_id, status, size in await store.read(sql, part) if known[run_id][0] != (status, size)}
+    return found
+
+
+async def _spent(store: Store, heads: Sequence[Head]) -> dict[str, Head]:
+    """The lines of runs that go on, whose records know no costs yet, with what their journals have come to, as `runs.ledger` has it."""
+    lines = {head["run"]: head for head in heads}
+    found: dict[str, Head] = {}
+    for part in _parts(list(lines)):
+        for run_id, calls, tokens, usd, unpriced in await store.read(_SPENT.format(_marks(part)), part):
+            cost = None if unpriced else round(float(usd or 0), 6)
+            found[run_id] = {**lines[run_id], "calls": int(calls), "tokens": int(tokens), "cost": cost}
+    return found
+
+
+def _with_path(head: Head, visits: dict[str, int]) -> Head:
+    return {**head, "visited": visits, "rounds": max(0, max(visits.values(), default=0) - 1)}
 
 
 class Lines:
@@ -170,10 +208,10 @@ class Lines:
         self._params: dict[str, Any] = {}
         self._toy: tuple[str, dict[str, Any], bool] | None = None
 
-    async def line(self, text: str) -> Head:
-        """The line of a run, from its record as it is stored."""
+    async def line(self, text: str) -> tuple[Head, Whole]:
+        """The line of a run, from its record as it is stored, and the digests of what it holds cut."""
         record = self.record(text)
-        return row_of(record, correct=await verdict_of(record), toy=self._toys(record))
+        return row_of(record, correct=await verdict_of(record), toy=self._toys(record)), _whole(record)
 
     def record(self, text: str) -> dict[str, Any]:
         """A record as it is stored; its parameters are those of the record before where they are the same."""
@@ -238,7 +276,21 @@ def _cut(value: Any) -> Any:
     """A value for a cell: numbers as they are, texts cut, anything else as text."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    return shorten(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), _SHORT)
+    return shorten(_text(value), _SHORT)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _whole(record: Mapping[str, Any]) -> Whole:
+    """Digests of the answer and the reference where a cell does not hold all of them."""
+    texts = {key: _text(value).strip() for key in ("answer", "reference") if isinstance(_cut(value := record.get(key)), str)}
+    return {key: _digest(text) for key, text in texts.items() if shorten(text, _SHORT) != text}
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _models(record: Mapping[str, Any]) -> list[str]:

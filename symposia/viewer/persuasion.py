@@ -110,8 +110,14 @@ def _rounds(value: Any, speakers: int = 1) -> Held | None:
 
 def _is_tree(value: Any) -> bool:
     """Whether something is a dialogue tree of two agents."""
-    nodes = value.get("nodes") if isinstance(value, Mapping) else None
-    return isinstance(nodes, list) and bool(nodes) and all(isinstance(n, Mapping) and "agent" in n and "text" in n for n in nodes)
+    nodes, edges = (value.get("nodes"), value.get("edges")) if isinstance(value, Mapping) else (None, None)
+    if not isinstance(nodes, list) or not isinstance(edges, list) or not all(isinstance(part, Mapping) for part in (*nodes, *edges)):
+        return False
+    turns = {
+        node["id"] for node in nodes if isinstance(node.get("id"), str) and "text" in node and node.get("agent") in (None, *trees.AGENTS)
+    }
+    ends = [edge.get(end) for edge in edges for end in ("source", "target")]
+    return trees.ROOT in turns and len(turns) == len(nodes) and all(isinstance(end, str) and end in turns for end in ends)
 
 
 def _turns_of(tree: dict[str, Any]) -> Held:

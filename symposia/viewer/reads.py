@@ -130,7 +130,13 @@ async def rows(desk: Desk, store: Store, *, batch_id: str, q: str, after: int) -
 
 async def rows_csv(desk: Desk, store: Store, *, batch_id: str, q: str) -> str:
     """All rows that the filter keeps, as CSV."""
-    found, _, _ = await _kept(desk, store, batch_id, q)
+    found, _, told = await _kept(desk, store, batch_id, q)
+    states = told["states"]
+    if states and states["done"] < states["of"]:
+        raise BadInput(
+            f"the filter {q[:200]!r} needs what the last states of the rows say, which is known of {states['done']} of {states['of']} rows",
+            remedy="open the batch with this filter, wait until its states are rebuilt, and save the CSV then",
+        )
     return await as_csv(store, found)
 
 
@@ -165,7 +171,7 @@ async def compare(desk: Desk, store: Store, *, a: str, b: str, rows: str = "chan
     if any(known):
         raise BadInput("a run cannot be compared with a batch", remedy="name two runs, or two batches")
     books: list[Book] = [await desk.library.book(store, named(one)) for one in (a, b)]
-    return {"of": "runs", **await runs_compared(store, *books)}
+    return {"of": "runs", **await desk.library.apart(lambda apart: runs_compared(apart, *books))}
 
 
 def named(run_id: str) -> str:

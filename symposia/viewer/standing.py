@@ -109,8 +109,9 @@ async def batch_standing(store: Store, batch_id: str) -> dict[str, Any]:
     if not found:
         raise UnknownName(f"unknown batch {batch_id[:80]!r}", remedy="open the list of batches")
     record = found[0]
-    sql = "SELECT status, count(*) FROM runs WHERE id >= ? AND id < ? AND length(id) > ? GROUP BY status"
-    counts = dict(await store.read(sql, (batch_id, f"{batch_id}~", len(batch_id))))
+    where, args = store.beginning_with("id", batch_id)
+    sql = f"SELECT status, count(*) FROM runs WHERE {where} AND length(id) > ? GROUP BY status"  # noqa: S608
+    counts = dict(await store.read(sql, (*args, len(batch_id))))
     allowed, lost = record.get("allowed") or {}, record["lost"]
     spent = await store.spent(batch_id)
     unpriced = bool(spent.notes["unpriced"])

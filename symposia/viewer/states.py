@@ -51,6 +51,8 @@ class _Job:
     todo: list[tuple[str, Any]]
     asked: float
     began: float
+    batch: frozenset[str]
+    """All of the batch's ended runs."""
     done: int = 0
     task: Any = field(default=None, repr=False)
 
@@ -106,7 +108,7 @@ class States:
             job = None
         if begin and missing and job is None:
             now = time.monotonic()
-            job = self._jobs[batch_id] = _Job([(run_id, heads.stamp(run_id)) for run_id in missing], now, now)
+            job = self._jobs[batch_id] = _Job([(run_id, heads.stamp(run_id)) for run_id in missing], now, now, frozenset(ended))
             job.task = asyncio.create_task(self._room.ask(lambda store: self._rebuild(store, job)))
         if job:
             job.asked = time.monotonic()
@@ -115,12 +117,17 @@ class States:
 
     async def _rebuild(self, store: Store, job: _Job) -> None:
         """Learn what the states of a job's runs say, in the other thread; dictionaries are written by one thread and read by the other."""
-        if len(self._known) + len(job.todo) > _MOST:
-            self._known.clear()
+        others = [run_id for run_id in list(self._known) if run_id not in job.batch]
+        for run_id in others[: max(0, len(self._known) + len(job.todo) - _MOST)]:  # the oldest
+            self._known.pop(run_id, None)
         for run_id, stamp in job.todo:
             if time.monotonic() - job.asked > PATIENCE:
                 break
-            self._known[run_id] = (stamp, await told_of(store, run_id))
+            try:
+                told = await told_of(store, run_id)
+            except Exception:  # a state of any shape, by code of any version: one that cannot be told must not keep the others from it
+                told = NOTHING
+            self._known[run_id] = (stamp, told)
             job.done += 1
             await asyncio.sleep(0)
 
@@ -132,8 +139,9 @@ async def told_of(store: Store, run_id: str) -> Told:
     if values is None:
         return NOTHING
     held = held_in(values, show_for(record["method"]), debate=load(record["method"]).method.family == "debate")
-    task = values.get("task")
-    moves = await moves_of(held, record["reference"], task if task in TASKS else "auto") if held is not None else None
+    given = values.get("task")
+    task = given if isinstance(given, str) and given in TASKS else "auto"
+    moves = await moves_of(held, record["reference"], task) if held is not None else None
     return Told("known", facts_of(values), moves)
 
 
