@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import shlex
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from conftest import SCRIPT, Script
 from serving import served
 
-from symposia import __version__, runs
+from symposia import __version__, records, runs
 from symposia.api import abatch
 from symposia.state.store import Store, open_store
 from symposia.tools.providers import litellm
@@ -26,6 +27,8 @@ from symposia.viewer.export import write_page
 SECRET = "Say what half of it is"  # stands in a prompt of one's own
 GIVEN = {"model": "script/any", "k": 2, "max_rounds": 1, "calib_mean": 2.0, "confidence_threshold": 1.0}
 GRADES = {"reference", "correct", "turning", "right", "graded", "accuracy", "table", "test"}
+KNOWN = "98765"  # a reference that stands nowhere else
+VERDICT = {"grader": "judge", "replies": [f"It says 18, and {KNOWN} is right. VERDICT: incorrect"], "verdicts": {"known first": False}}
 
 
 def answer(node: str, messages: list[dict[str, Any]]) -> str:
@@ -63,7 +66,7 @@ async def one(store: Store, question: str, **given: Any) -> str:
 async def filled(folder: Path) -> dict[str, str]:
     SCRIPT["now"] = Script()
     SCRIPT["now"].answer = answer
-    kinds = ["odd", "even", "broken", "even"]
+    kinds = ["odd", "even", "broken", "even", "odd"]
     rows = [{"id": f"r{i}", "question": f"{kind} {i}?", "answer": 18} for i, kind in enumerate(kinds)]
     given = {key: value for key, value in GIVEN.items() if key != "model"}
     async with open_store(str(folder / "store.db")) as store:
@@ -82,6 +85,11 @@ async def filled(folder: Path) -> dict[str, str]:
         ids["debate"] = made["batch_id"]
         record = runs.new_record("self_consistency", {"k": 2, "model": "toy/default"}, {"question": "3 and 4?", "task": "number"})
         ids["toy"] = (await runs.start(store, record)).run_id
+        record = runs.new_record("magicore", GIVEN, {"question": "even?", "task": "number"}, reference=KNOWN, checkpoints="none")
+        ids["judged"] = (await runs.start(store, record)).run_id
+        await store.put_run({**record, "correct": False, "grader": "judge", "grade": VERDICT})
+        learnt = [{"question": f"{n} and {n}?", "task": "number", "answer": int(f"{KNOWN}{n}")} for n in range(2)]
+        ids["prepared"] = (await runs.prepare(store, "symbolic_moe", learnt, {}))["run_id"]
     del SCRIPT["now"]
     return ids
 
@@ -129,12 +137,12 @@ def test_a_batch_holds_its_rows_and_those_runs_that_tell_most(home: Home) -> Non
     about = held["/export"]
     assert [row["row"] for row in held[f"/batches/{batch}/rows"]["items"]] == [row["row"] for row in rows["items"]]
     by_id = {row["row"]: row["run"] for row in rows["items"]}
-    assert about["runs"] == [by_id["r2"], by_id["r0"]] and about["left"] == 2  # the one that failed, and the one that was wrong
+    assert about["runs"] == [by_id["r2"], by_id["r0"]] and about["left"] == 3  # the one that failed, and the one that was wrong
     assert held[f"/runs/{by_id['r2']}"] == home.json(f"/runs/{by_id['r2']}") and f"/runs/{by_id['r1']}" not in held
     assert (about["start"], about["models"]) == (f"#/batches/{batch}", ["script/any"])
     assert home.get(f"/batches/{batch}/export", runs=-1).status_code == home.get(f"/batches/{batch}/export", runs=10**6).status_code == 400
     found = home.json(f"/batches/{batch}/export", **{"as": "json"})
-    assert [row["row"] for row in found["rows"]] == ["r0", "r1", "r2", "r3"] and found["export"]["command"].startswith(
+    assert [row["row"] for row in found["rows"]] == ["r0", "r1", "r2", "r3", "r4"] and found["export"]["command"].startswith(
         f"symposia show {batch}"
     )
 
@@ -241,3 +249,42 @@ def test_the_graph_of_a_run_is_a_picture_and_other_forms_are_refused(home: Home)
     assert picture.headers["content-type"].startswith("image/svg+xml") and ">solve<" in picture.text
     assert home.get(f"/batches/{home.ids['batch']}/export", **{"as": "svg"}).status_code == 400
     assert home.get("/compare/export", a="x", b="y", **{"as": "pdf"}).status_code == 400
+
+
+@pytest.mark.parametrize("form", ["html", "json"])
+def test_nothing_tells_of_references_that_are_left_out(home: Home, form: str) -> None:
+    for name in ("judged", "prepared"):
+        whole, shorn = (home.get(f"/runs/{home.ids[name]}/export", without=without, **{"as": form}).text for without in ("", "references"))
+        if form == "html":
+            whole, shorn = json.dumps(held_in(whole)), json.dumps(held_in(shorn))
+        assert KNOWN in whole and KNOWN not in shorn and "VERDICT" not in shorn, name
+    a, b = home.ids["prepared"], home.ids["judged"]
+    compared = home.get("/compare/export", a=a, b=b, without="references", **{"as": form}).text
+    assert KNOWN not in (json.dumps(held_in(compared)) if form == "html" else compared)
+
+
+def test_the_order_of_the_runs_in_a_file_tells_nothing_of_references_that_are_left_out(home: Home) -> None:
+    base = f"/batches/{home.ids['batch']}"
+    rows = {row["run"]: row["row"] for row in home.json(f"{base}/rows")["items"]}
+    for without, order in (("", "r2 r0 r4 r1 r3"), ("references", "r2 r0 r1 r3 r4")):
+        held = held_in(home.get(f"{base}/export", runs=5, without=without).text)["/export"]["runs"]
+        assert [rows[run_id] for run_id in held] == order.split()
+
+
+def test_runs_are_replayed_in_their_own_thread_for_every_file(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    plain = runs.replay
+
+    async def noted(*args: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return await plain(*args, **options)
+
+    monkeypatch.setattr(records, "replay", noted)
+    monkeypatch.setattr(runs, "replay", noted)
+    a, b = home.ids["one"], home.ids["two"]
+    home.get(f"/batches/{home.ids['batch']}/export", runs=2)
+    for form in ("html", "json"):
+        home.get("/compare/export", a=a, b=b, **{"as": form})
+    home.json("/compare", a=a, b=b)
+    assert home.client.post(f"{home.root}/api/runs/{a}/replay", json={}, headers={"X-Symposia": "1"}).json()["identical"]
+    assert len(threads) >= 12 and set(threads) == {"symposia viewer replays"}

@@ -16,6 +16,7 @@ from serving import served
 
 from symposia import runs
 from symposia.api import abatch
+from symposia.state.errors import StoreError
 from symposia.state.store import open_store
 from symposia.viewer import live
 from symposia.viewer.desk import Desk
@@ -144,6 +145,77 @@ async def test_a_store_that_cannot_be_read_ends_the_stream(tmp_path: Path, monke
         finally:
             monkeypatch.undo()
             await desk.close()
+
+
+async def test_who_leaves_a_watch_that_failed_leaves_the_new_one_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = await paused(tmp_path)
+    with following(tmp_path) as desk:
+        try:
+            old = desk.lookout.at(run_id)
+            with monkeypatch.context() as patch:
+
+                async def broken(*_: Any) -> Any:
+                    raise OSError("the disk is gone")
+
+                patch.setattr(desk.library, "ask", broken)
+                with pytest.raises(OSError, match="the disk is gone"):
+                    await old.__enter__().after(0, 30)
+            with desk.lookout.at(run_id) as new:
+                old.__exit__(None, None, None)
+                assert desk.lookout._watches == {run_id: new}
+                await new.after(0, 30)
+                assert new.version == 1
+        finally:
+            await desk.close()
+
+
+async def test_streams_that_are_open_end_with_the_desk_and_open_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def standing(store: Any, batch_id: str) -> Any:
+        return {"ended": False, "counts": {}}
+
+    monkeypatch.setattr(live, "batch_standing", standing)
+    run_id = await paused(tmp_path)
+    with following(tmp_path) as desk:
+        early, late, batch = events(desk, run_id, 0), events(desk, run_id, 0), batch_events(desk, "b")
+        await anext(early)
+        while not (await anext(late)).startswith(b"event: now"):
+            pass
+        await anext(batch)
+        await desk.close()
+        async with asyncio.timeout(20):  # one that does not end goes on for ever
+            left = [said for stream in (early, late, batch) for said in [said async for said in stream]]
+        assert not any(said.startswith(b"event: now") for said in left) and desk.library._thread is None
+
+
+async def test_a_run_that_cannot_be_opened_still_waits_and_says_why(
+    tmp_path: Path,
+    consultation: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = await asked(tmp_path, consultation)
+    async with open_store(str(tmp_path / "store.db")) as store:
+        desk = Desk(store.url, lambda: store)
+
+        async def full(*_: Any) -> None:
+            raise StoreError("the disk is full")
+
+        monkeypatch.setattr(store, "append", full)
+        with pytest.raises(StoreError, match="the disk is full"):
+            await desk.go_on(run_id, {"answer": "left", "answered": True})
+        assert (await store.run(run_id))["status"] == "paused"
+        await desk.close()
+
+
+def test_a_fork_for_which_there_is_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = asyncio.run(paused(tmp_path))
+    with served(tmp_path) as server:
+        address = f"{server.root}/api/runs"
+        monkeypatch.setattr("symposia.viewer.desk._MOST", 0)
+        assert httpx.post(f"{address}/{run_id}/fork", json={"at": 1}, headers=POST).status_code == 429
+        assert [run["run"] for run in httpx.get(address).json()["items"]] == [run_id]
+        monkeypatch.undo()
+        made = httpx.post(f"{address}/{run_id}/fork", json={"at": 1}, headers=POST)
+        assert made.status_code == 201 and httpx.get(f"{address}/{made.json()['run_id']}?quick=1").status_code == 200
 
 
 async def _itself(store: Any) -> Any:

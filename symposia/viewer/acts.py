@@ -1,5 +1,6 @@
 """What changes something, or takes its time: forks with their bill, replays, cancelling, answers of people, live events, exports."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -80,21 +81,20 @@ def _add_forks(api: APIRouter, told: Told) -> None:
         async def bill(_: Desk, store: Store) -> dict[str, Any]:
             parent = await store.run(named(run_id))
             _check(desk, await runs.fork_record(store, parent, asked.at, values=asked.values, params=asked.changes))
-            return await bill_of(store, parent, asked)
+            return await desk.library.apart(lambda apart: bill_of(apart, parent, asked))
 
         if dry:
             return await told(request, bill)
         store = desk.store
         record = await runs.fork_record(store, await store.run(named(run_id)), asked.at, values=asked.values, params=asked.changes)
         _check(desk, record)
-        await store.put_run(record)
-        desk.begin(runs.start(store, record, desk.listener))
+        await desk.opened(partial(runs.start, store, record, desk.listener))
         return _json({"run_id": record["run_id"], "parent": record["parent"]}, 201)
 
     @api.post("/runs/{run_id}/replay")
     async def replay(request: Request, run_id: str) -> Response:
-        async def report(_: Desk, store: Store) -> dict[str, Any]:
-            return (await runs.replay(store, named(run_id)))[0]
+        async def report(desk: Desk, _: Store) -> dict[str, Any]:
+            return (await desk.library.apart(lambda apart: runs.replay(apart, named(run_id))))[0]
 
         return await told(request, report)
 
@@ -158,7 +158,7 @@ async def _exported(desk: Desk, run_id: str, form: str, parts: tuple[str, ...], 
     record = book.seen.record
     name = re.sub(r"[^\w-]", "_", f"{record['method']}-{record['run_id']}")
     if form == "svg":
-        return name, export.as_svg(record["method"]).encode()
+        return name, (await asyncio.to_thread(export.as_svg, record["method"])).encode()
     if form == "json":
         found = finite(await export.as_json(book, parts))
         return name, json.dumps(found, allow_nan=False, default=str).encode()

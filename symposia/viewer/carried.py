@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from symposia import __version__
@@ -22,15 +23,29 @@ PARTS = ("prompts", "references")
 """What can be left out."""
 RUNS = 20
 """Runs of a batch that come whole with its page, unless somebody says how many."""
-_GONE = {"prompts": ("request", "copy", "prompts", "complaint"), "references": ("reference", "correct", "turning")}
+_GONE = {"prompts": ("request", "copy", "prompts", "complaint"), "references": ("reference", "correct", "turning", "grade", "grader")}
 """Names of the fields that hold a part."""
 _GRADES = ("right", "graded", "accuracy", "table", "test")
 """What follows from references, in a batch's page and where batches are compared."""
+_ROWS = ("answer", "answers", "reference", "gold", "gold_answer")
+"""Names of the known answers in the rows that a run of `prepare` takes."""
+PAIRED = ("of", "heads", "places", "steps", "first", "counts")
+"""What the page of two runs says beside `symposia diff --json`."""
 _PATIENCE = 20.0
 """Seconds that the states of a batch's rows may take; then the file holds those that are known."""
 _BREATH = 0.05  # seconds
 _FACTS = 100_000
 """What the last states of all rows may say, in values; of more only those keys are kept that divide the rows."""
+
+
+Work = Callable[[Store], Awaitable[Any]]
+Apart = Callable[[Work], Awaitable[Any]]
+"""Does some work with a store in the thread where runs are replayed."""
+
+
+async def there(apart: Apart | None, store: Store, work: Work) -> Any:
+    """What some work gives: done apart, or here where there is no such thread."""
+    return await (apart(work) if apart else work(store))
 
 
 async def run_answers(book: Book, parts: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -40,26 +55,33 @@ async def run_answers(book: Book, parts: tuple[str, ...] = ()) -> dict[str, Any]
     return {**_run_part(book, parts), "/export": facts(command, [book], start=f"#/runs/{run_id}", parts=parts)}
 
 
-async def compare_answers(store: Store, a: Book, b: Book, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+async def compare_answers(store: Store, a: Book, b: Book, parts: tuple[str, ...] = (), apart: Apart | None = None) -> dict[str, Any]:
     """The same of two runs side by side, both of them whole."""
     one, two = (book.seen.record["run_id"] for book in (a, b))
-    found = {"of": "runs", **await runs_compared(store, a, b)}
+    found = {"of": "runs", **await there(apart, store, partial(runs_compared, a=a, b=b))}
     command = f"symposia diff {one} {two} --html {one}-{two}.html"
     return {
         **_run_part(a, parts),
         **_run_part(b, parts),
-        f"/compare?a={one}&b={two}": without(found, parts),
+        f"/compare?a={one}&b={two}": without_rows(without(found, parts), [a, b], parts),
         "/export": facts(command, [a, b], start=f"#/compare/{one}/{two}", parts=parts),
     }
 
 
 async def batch_answers(
-    store: Store, heads: Heads, states: States, batch_id: str, parts: tuple[str, ...] = (), most: int = RUNS
+    store: Store,
+    heads: Heads,
+    states: States,
+    batch_id: str,
+    parts: tuple[str, ...] = (),
+    most: int = RUNS,
+    apart: Apart | None = None,
 ) -> dict[str, Any]:
     """The same of a batch: its page, all of its rows with what their last states say, and `most` of its runs whole.
 
-    Those runs are failed ones first, then wrong ones. States are rebuilt where the page rebuilds them unasked, for 20 seconds at most; the
-    file says of how many rows they are known.
+    Those runs are failed ones first, then wrong ones, unless references are left out: the order would tell who was wrong. States are
+    rebuilt where the page rebuilds them unasked, for 20 seconds at most; the file says of how many rows they are known. `apart` is where
+    runs are replayed, here by default.
 
     Raises:
         UnknownName: There is no such batch.
@@ -67,15 +89,17 @@ async def batch_answers(
     about = await page_of(store, heads, batch_id, quick=True)
     rows, divided = await _divided(store, heads, states, batch_id, parts)
     keys = _keys_kept(rows, divided["facets"])
-    telling = sorted(rows, key=lambda row: (row.get("error") is None, row.get("correct") is not False))
-    books = [await Book.open(store, row["run"]) for row in telling[: max(0, most)]]
+    graded = "references" not in parts
+    telling = sorted(rows, key=lambda row: (row.get("error") is None, graded and row.get("correct") is not False))
+    made = [await there(apart, store, partial(_opened, row["run"], parts)) for row in telling[: max(0, most)]]
+    books: list[Book] = [book for book, _ in made]
     found: dict[str, Any] = {
         f"/batches/{batch_id}": {**without(about, parts, _GRADES), "facets": divided["facets"]},
         f"/batches/{batch_id}/facets": divided,
         f"/batches/{batch_id}/rows": {**_list([_sent(row, parts, keys) for row in rows]), "of": len(rows), "keys": keys},
     }
-    for book in books:
-        found |= _run_part(book, parts)
+    for _, part in made:
+        found |= part
     about_file = facts(f"symposia show {batch_id} --html {batch_id}.html", books, start=f"#/batches/{batch_id}", parts=parts)
     held = [book.seen.record["run_id"] for book in books]
     changed = about["changed"]
@@ -103,6 +127,23 @@ def without(value: Any, parts: tuple[str, ...], also: tuple[str, ...] = ()) -> A
     if isinstance(value, Mapping):
         return {key: None if _is_gone(key, names) else without(item, parts, also) for key, item in value.items()}
     return [without(item, parts, also) for item in value] if isinstance(value, list | tuple) else value
+
+
+def without_rows(value: dict[str, Any], books: Sequence[Book], parts: tuple[str, ...]) -> dict[str, Any]:
+    """A value about runs without the known answers in the rows that a run of `prepare` was given, if references are left out."""
+    if "references" not in parts or all(book.seen.record["graph"] != "prepare" for book in books):
+        return value
+    found: dict[str, Any] = _unanswered(value)
+    return found
+
+
+def _unanswered(value: Any, inside: bool = False) -> Any:
+    """A value whose rows have no known answers; what stands for a run's question shows its rows too."""
+    if isinstance(value, Mapping):
+        rows = inside or value.get("key") == "rows"
+        found = {key: None if rows and key in _ROWS else _unanswered(item, rows or key == "rows") for key, item in value.items()}
+        return {**found, "question": ""} if value.get("part") == "prepare" else found
+    return [_unanswered(item, inside) for item in value] if isinstance(value, list | tuple) else value
 
 
 def facts(command: str, books: Sequence[Book], start: str, parts: tuple[str, ...]) -> dict[str, Any]:
@@ -155,6 +196,12 @@ def _sent(row: Head, parts: tuple[str, ...], keys: Sequence[str] | None) -> Head
     return found
 
 
+async def _opened(run_id: str, parts: tuple[str, ...], store: Store) -> tuple[Book, dict[str, Any]]:
+    """A run rebuilt, and the answers about it."""
+    book = await Book.open(store, run_id)
+    return book, _run_part(book, parts)
+
+
 def _run_part(book: Book, parts: tuple[str, ...]) -> dict[str, Any]:
     """The answers about one run."""
     base = f"/runs/{book.seen.record['run_id']}"
@@ -167,7 +214,7 @@ def _run_part(book: Book, parts: tuple[str, ...]) -> dict[str, Any]:
         found[f"{base}/state/0"] = book.state(0)  # upon which the page builds what the steps wrote
     with suppress(BadInput):  # a method that is gone has no graph to show
         found[f"/methods/{book.seen.record['method']}"] = method_page(book.seen.record["method"])
-    shorn: dict[str, Any] = without(found, parts)
+    shorn: dict[str, Any] = without_rows(without(found, parts), [book], parts)
     wanted = set(_folded(shorn))
     return shorn | {f"{base}/text/{sha}": text for sha, text in book.texts.items() if sha in wanted}
 

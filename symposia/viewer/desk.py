@@ -11,6 +11,7 @@ from symposia.execution import Listener
 from symposia.registry import Loaded
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, SymposiaError, shorten
+from symposia.state.journal import Run
 from symposia.state.store import Store
 from symposia.telemetry import telemetry
 from symposia.viewer.doors import Turned
@@ -59,6 +60,29 @@ class Desk:
         task.add_done_callback(self._ended)
         return task
 
+    async def opened(self, work: Callable[[Callable[[Run], None]], Coroutine[Any, Any, Any]]) -> None:
+        """Let a run go on by itself; when this returns, its record is in the store and says that it goes.
+
+        Args:
+            work: The run's execution, which calls what it is given once the run is open.
+
+        Raises:
+            Turned: Too many go already; nothing was written.
+            SymposiaError: The run could not be opened.
+        """
+        known = asyncio.Event()
+        open_runs: list[Run] = []
+
+        def on_open(run: Run) -> None:
+            open_runs.append(run)
+            known.set()
+
+        task = self.begin(work(on_open))
+        task.add_done_callback(lambda _: known.set())
+        await known.wait()
+        if not open_runs:
+            await task  # whose error nobody else would hear of
+
     async def go_on(self, run_id: str, given: Mapping[str, Any]) -> None:
         """Let a paused run go on; when this returns, its record says that it does.
 
@@ -68,19 +92,15 @@ class Desk:
 
         Raises:
             BadInput: Somebody else was faster, or the run does not wait for that.
+            SymposiaError: The run could not be opened, and still waits.
         """
         if run_id in self._resuming:
             raise BadInput(f"run {run_id} was just answered by somebody else", remedy="look at what it does with that")
         self._resuming.add(run_id)
-        started = asyncio.Event()
         try:
-            task = self.begin(runs.resume(self.store, run_id, **given, on_event=self.listener, on_open=lambda _: started.set()))
-            task.add_done_callback(lambda _: started.set())
-            await started.wait()
+            await self.opened(lambda on_open: runs.resume(self.store, run_id, **given, on_event=self.listener, on_open=on_open))
         finally:
             self._resuming.discard(run_id)
-        if task.done() and isinstance(error := None if task.cancelled() else task.exception(), BadInput):
-            raise error
 
     def check(self, loaded: Loaded, params: BaseParams, models: set[str]) -> None:
         """Whether the server may run this.
@@ -100,7 +120,8 @@ class Desk:
             )
 
     async def close(self) -> None:
-        """Stop what was started here, which can be resumed, and close the library."""
+        """End the streams, stop what was started here, which can be resumed, and close the library."""
+        self.lookout.end()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -6,16 +6,29 @@ An exported page holds what the endpoints would have answered, by their paths, s
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from symposia.compare import difference
 from symposia.draw import graph_of, svg
 from symposia.records import to_json
 from symposia.registry import load
 from symposia.state.errors import BadInput
 from symposia.state.store import Store
-from symposia.viewer.carried import PARTS, RUNS, batch_answers, batches_answers, compare_answers, facts, run_answers, without
+from symposia.viewer.carried import (
+    PAIRED,
+    PARTS,
+    RUNS,
+    Apart,
+    batch_answers,
+    batches_answers,
+    compare_answers,
+    facts,
+    run_answers,
+    there,
+    without,
+    without_rows,
+)
 from symposia.viewer.heads import Heads
 from symposia.viewer.join import page
 from symposia.viewer.records import Book
@@ -24,14 +37,14 @@ from symposia.viewer.states import States
 FORMS = {"html": "text/html", "json": "application/json", "svg": "image/svg+xml"}
 
 
-def as_page(answers: Mapping[str, Any]) -> str:
-    """Answers as a file that shows them."""
-    return page(answers, title=f"Symposia {answers['/export']['start'].removeprefix('#/')}")
+async def as_page(answers: Mapping[str, Any]) -> str:
+    """Answers as a file that shows them, packed in a thread of its own."""
+    return await asyncio.to_thread(page, answers, title=f"Symposia {answers['/export']['start'].removeprefix('#/')}")
 
 
 async def as_html(book: Book, parts: tuple[str, ...] = ()) -> str:
     """The page of a run as a file."""
-    return as_page(await run_answers(book, parts))
+    return await as_page(await run_answers(book, parts))
 
 
 async def write_page(store: Store, name: str, path: Path, parts: tuple[str, ...] = (), most: int = RUNS) -> None:
@@ -46,7 +59,7 @@ async def write_page(store: Store, name: str, path: Path, parts: tuple[str, ...]
             answers = await batch_answers(store, Heads(), states, name, parts, most)
     else:
         answers = await run_answers(await Book.open(store, name), parts)
-    await _write(path, as_page(answers))
+    await _write(path, await as_page(answers))
 
 
 async def write_compared(store: Store, a: str, b: str, path: Path, parts: tuple[str, ...] = ()) -> None:
@@ -58,11 +71,13 @@ async def write_compared(store: Store, a: str, b: str, path: Path, parts: tuple[
     """
     async with _states(store) as states:
         answers = await compared_answers(store, Heads(), states, a, b, parts)
-    await _write(path, as_page(answers))
+    await _write(path, await as_page(answers))
 
 
-async def compared_answers(store: Store, heads: Heads, states: States, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What the endpoints answer about two runs, or two batches.
+async def compared_answers(
+    store: Store, heads: Heads, states: States, a: str, b: str, parts: tuple[str, ...] = (), apart: Apart | None = None
+) -> dict[str, Any]:
+    """What the endpoints answer about two runs, or two batches; `apart` is where runs are replayed, here by default.
 
     Raises:
         UnknownName: One of them does not exist.
@@ -73,21 +88,24 @@ async def compared_answers(store: Store, heads: Heads, states: States, a: str, b
         return await batches_answers(store, heads, states, a, b, parts)
     if any(known):
         raise BadInput("a run cannot be compared with a batch", remedy="name two runs, or two batches")
-    return await compare_answers(store, await Book.open(store, a), await Book.open(store, b), parts)
+    books = [await there(apart, store, partial(Book.open, run_id=one)) for one in (a, b)]
+    return await compare_answers(store, books[0], books[1], parts, apart)
 
 
 async def as_json(book: Book, parts: tuple[str, ...] = ()) -> dict[str, Any]:
     """The object of `symposia show --json --calls`, with the facts of the file under `export`."""
     run_id = book.seen.record["run_id"]
     about = facts(f"symposia show {run_id} --json --calls", [book], start=f"#/runs/{run_id}", parts=parts)
-    return {**without(await to_json(book.seen), parts), "export": about}
+    return {**without_rows(without(await to_json(book.seen), parts), [book], parts), "export": about}
 
 
-async def compared_json(store: Store, heads: Heads, states: States, a: str, b: str, parts: tuple[str, ...] = ()) -> dict[str, Any]:
+async def compared_json(
+    store: Store, heads: Heads, states: States, a: str, b: str, parts: tuple[str, ...] = (), apart: Apart | None = None
+) -> dict[str, Any]:
     """The object of `symposia diff --json`, or what `/compare` says of two batches, with the facts of the file under `export`."""
-    answers = await compared_answers(store, heads, states, a, b, parts)
+    answers = await compared_answers(store, heads, states, a, b, parts, apart)
     shown = next(answer for path, answer in answers.items() if path.startswith("/compare?"))
-    found = shown if shown["of"] == "batches" else without(await difference(store, a, b), parts)
+    found = shown if shown["of"] == "batches" else {key: value for key, value in shown.items() if key not in PAIRED}
     return {**found, "export": answers["/export"]}
 
 

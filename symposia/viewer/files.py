@@ -12,7 +12,7 @@ from symposia.output import finite
 from symposia.state.errors import BadInput
 from symposia.state.store import Store
 from symposia.viewer import export
-from symposia.viewer.carried import RUNS, batch_answers
+from symposia.viewer.carried import RUNS, Apart, batch_answers
 from symposia.viewer.desk import Desk
 from symposia.viewer.heads import Heads
 from symposia.viewer.reads import named
@@ -27,34 +27,34 @@ def add_files(api: APIRouter) -> None:
 
     @api.get("/batches/{batch_id}/export")
     async def batch(request: Request, batch_id: str, without: str = "", runs: int = RUNS) -> Response:
-        (heads, states), parts = _known(request), export.parts_of(without)
+        (heads, states, apart), parts = _known(request), export.parts_of(without)
         name = named(batch_id)
         if not 0 <= runs <= _MOST:
             raise BadInput(f"{runs} runs in one file", remedy=f"ask for 0 to {_MOST}")
 
         async def page(store: Store) -> str:
-            return export.as_page(await batch_answers(store, heads, states, name, parts, runs))
+            return await export.as_page(await batch_answers(store, heads, states, name, parts, runs, apart))
 
         return await _attached(request, f"batch-{name}", page, lambda store: export.batch_json(store, heads, states, name, parts))
 
     @api.get("/compare/export")
     async def compare(request: Request, a: str, b: str, without: str = "") -> Response:
-        (heads, states), parts = _known(request), export.parts_of(without)
+        (heads, states, apart), parts = _known(request), export.parts_of(without)
         one, two = named(a), named(b)
 
         async def page(store: Store) -> str:
-            return export.as_page(await export.compared_answers(store, heads, states, one, two, parts))
+            return await export.as_page(await export.compared_answers(store, heads, states, one, two, parts, apart))
 
         async def value(store: Store) -> dict[str, Any]:
-            return await export.compared_json(store, heads, states, one, two, parts)
+            return await export.compared_json(store, heads, states, one, two, parts, apart)
 
         return await _attached(request, f"compare-{one}-{two}", page, value)
 
 
-def _known(request: Request) -> tuple[Heads, States]:
-    """What the server knows of runs: their lines, and their last states."""
+def _known(request: Request) -> tuple[Heads, States, Apart]:
+    """What the server knows of runs: their lines, and their last states; and where it replays them."""
     desk: Desk = request.app.state.desk
-    return desk.library.heads, desk.library.states
+    return desk.library.heads, desk.library.states, desk.library.apart
 
 
 async def _attached(

@@ -1,12 +1,14 @@
 """The viewer's own view of a store: a thread with an event loop and a connection, and what was rebuilt there, kept for a while.
 
 Whoever runs graphs must not wait for somebody who looks at them, so nothing of the viewer's is read, replayed or searched in the server's
-loop; and who asks for what the journal has must not wait for a replay, so runs are rebuilt in a second thread.
+loop; and who asks for what the journal has must not wait for a replay, so runs are rebuilt in a second thread. Saved files are packed in
+threads of asyncio's.
 """
 
 import asyncio
 import json
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from symposia.state.store import Entry, Store
@@ -47,6 +49,10 @@ class Library(Room):
         await self._replays.close()
         await super().close()
 
+    async def apart(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        """What an async function makes of the store in the thread of the replays, where it may replay runs; nothing is kept of it."""
+        return await self._replays.ask(work)
+
     async def entries(self, store: Store, run_id: str) -> list[Entry]:
         """The journal of a run; read again when something was added. Called from within `ask`."""
         stamp = (await store.read("SELECT count(*), max(seq) FROM entries WHERE run = ?", (run_id,)))[0]
@@ -68,7 +74,7 @@ class Library(Room):
             stamp = await _stamp(store, record)
             known = self._books.get(run_id)
             if known is None or known[0] != stamp:
-                known = (stamp, await self._replays.ask(lambda apart: Book.open(apart, run_id)))
+                known = (stamp, await self.apart(lambda store: Book.open(store, run_id)))
             _keep(self._books, run_id, known)
             return known[1]
 

@@ -41,7 +41,7 @@ async def events(desk: Desk, run_id: str, after: int, *, once: bool = False) -> 
                 for said in news.sent:
                     spoke = time.monotonic()
                     yield said
-                if news.over:
+                if news.over or desk.lookout.ended:
                     return
             if known != told and time.monotonic() - summed >= _NOW:
                 told, spoke = known, time.monotonic()
@@ -58,12 +58,12 @@ async def events(desk: Desk, run_id: str, after: int, *, once: bool = False) -> 
 async def batch_events(desk: Desk, batch_id: str, *, once: bool = False) -> AsyncIterator[bytes]:
     """How a batch stands, whenever that has changed, until it has ended."""
     before, spoke = None, time.monotonic()
-    while True:
+    while not desk.lookout.ended:
         standing = await desk.lookout.batch(batch_id, partial(batch_standing, batch_id=batch_id))
         if standing != before:
             before, spoke = standing, time.monotonic()
             yield event("done" if standing["ended"] else "now", standing, sum(standing["counts"].values()))
-        if standing["ended"] or once or desk.lookout.ended:
+        if standing["ended"] or once:
             return
         if time.monotonic() - spoke >= _QUIET:
             spoke = time.monotonic()

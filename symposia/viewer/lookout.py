@@ -106,7 +106,18 @@ class Lookout:
         finally:
             watch.readers -= 1
             if not watch.readers:
-                self._watches.pop(run_id, None)
+                self._drop(watch)
+
+    def end(self) -> None:
+        """Let all streams end, which would open the library again after it was closed."""
+        self.ended = True
+        for watch in self._watches.values():
+            watch.wake()
+
+    def _drop(self, watch: Watch) -> None:
+        """Follow a run no more; another watch at its place, begun after this one failed, has readers of its own."""
+        if self._watches.get(watch.run_id) is watch:
+            del self._watches[watch.run_id]
 
     async def news(self, watch: Watch, since: Since) -> News:
         """What has happened in a run, which the last look has read for all who waited for it."""
@@ -146,10 +157,10 @@ class Lookout:
                 known = {run_id: (watch.stamp, tuple(watch.wanted)) for run_id, watch in watches.items()}
                 stamps, news = await self._library.ask(partial(_looked, known))
             except Exception as error:  # whoever follows tells of it
-                for run_id, watch in watches.items():
+                for watch in watches.values():
                     watch.error = error
                     watch.wake()
-                    self._watches.pop(run_id, None)
+                    self._drop(watch)
                 continue
             for run_id, watch in watches.items():
                 watch.look(stamps.get(run_id), news)
