@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any, NotRequired
 
 import pytest
-from browser_home import HARD, OMAR, ZARA, Desk, Shelf, filled, seated
+from browser_home import HARD, OMAR, ZARA, Desk, Shelf, filled, one, seated
+from gated import GATES, going
 from langgraph.graph import END, START
 from pydantic import Field
 from scripted import SCRIPT, Script
@@ -22,11 +23,13 @@ from symposia import registry
 from symposia.api import abatch
 from symposia.nodes.critic import read_verdict
 from symposia.nodes.intake import intake
+from symposia.rows import toy_item
 from symposia.state.base import BaseParams, BaseState, Method, Question
 from symposia.state.errors import from_record
 from symposia.state.graph import StateGraph
 from symposia.state.store import open_store
 from symposia.tools.llm import ask, prompt
+from symposia.viewer import reads
 
 pytestmark = pytest.mark.browser
 DEBATE = {"k": 3, "max_rounds": 2, "seed": 4}
@@ -201,6 +204,41 @@ def test_a_menu_writes_the_filter_and_the_address_keeps_it(desk: Desk) -> None:
     desk.sees("6 of 6 rows")
 
 
+def test_another_filter_begins_with_its_first_row(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "_WHOLE", 4)
+    monkeypatch.setattr(reads, "_WINDOW", 2)
+    desk.open(f"#/batches/{desk.ids['failures']}")
+    for rows in ("rows 1 to 2", "rows 3 to 4"):
+        desk.sees(rows, ".foot")
+        desk.page.get_by_role("button", name="next rows").click()
+    desk.sees("rows 5 to 6", ".foot")
+    desk.page.get_by_role("button", name="3 × ReplyError in review").click()
+    desk.sees("3 of 6 rows")
+    desk.sees("rows 1 to 2", ".foot")
+    assert "r1" in desk.page.locator("#rows-0").inner_text()
+
+
+def test_a_poll_waits_for_the_answer_that_is_out(desk: Desk) -> None:
+    desk.page.clock.install()
+    desk.open("#/batches")
+    desk.page.locator("#batches-0").wait_for()
+    held: list[Any] = []
+    desk.page.route("**/api/batches", lambda route: held.append(route))
+    with desk.page.expect_request("**/api/batches"):
+        desk.page.clock.run_for(10_000)
+    desk.page.clock.run_for(40_000)
+    desk.page.evaluate("() => fetch('api/session').then(r => r.json())")  # whatever was asked before has come through
+    assert len(held) == 1
+    answer = held[0].fetch()
+    told = answer.json()
+    told["items"][0]["method"] = "told late"
+    held[0].fulfill(response=answer, json=told)
+    desk.sees("told late", "#batches-0")
+    with desk.page.expect_request("**/api/batches"):
+        desk.page.clock.run_for(10_000)
+    desk.page.unroute("**/api/batches")
+
+
 # -- which way a debate persuades ---------------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +320,45 @@ def test_the_rows_that_the_filter_keeps_come_as_csv(desk: Desk, tmp_path: Path) 
     rows = list(csv.DictReader(io.StringIO((tmp_path / "rows.csv").read_text())))
     assert [row["row"] for row in rows] == ["r1", "r3", "r5"]
     assert {row["node"] for row in rows} == {"review"} and "VERDICT" in rows[0]["message"]
+
+
+@pytest.mark.parametrize("kind", ["batch", "batches", "runs"])
+def test_one_key_saves_what_is_shown(desk: Desk, kind: str) -> None:
+    a, b = desk.ids["debate"], desk.ids["careful"]
+    rows = [api(desk, f"/batches/{batch}/rows")["items"][0]["run"] for batch in (a, b)]
+    address = {"batch": f"/batches/{a}", "batches": f"/compare/{a}/{b}", "runs": f"/compare/{rows[0]}/{rows[1]}"}[kind]
+    desk.open(f"#{address}")
+    desk.page.locator("summary", has_text="export").wait_for()
+    with desk.page.expect_download() as download:
+        desk.press("e")
+    assert (
+        download.value.suggested_filename.endswith(".html") and f'"{Path(download.value.path()).read_text()[:15]}"' == '"<!doctype html>"'
+    )
+    desk.press("?")
+    desk.sees("save the run, the batch or what is compared as one file", "dialog")
+
+
+def test_a_step_that_was_open_is_asked_again_once_it_has_ended(chromium: Any, tmp_path: Path) -> None:
+    async def whole() -> str:
+        async with open_store(str(tmp_path / "store.db")) as store:
+            return await one(store, "self_consistency", {"model": "toy/default", "k": 4, "seed": 1})
+
+    first = filled(whole())
+    inputs = toy_item(registry.load("self_consistency")).inputs
+    with served(tmp_path) as server, going(tmp_path, **inputs) as second, seated(chromium, server.root, {}) as desk:
+        GATES.free.add("solve.b0")  # so the step has a call, and has written nothing
+        while not api(desk, f"/runs/{second}/calls")["total"]:
+            desk.page.wait_for_timeout(50)
+        desk.open(f"#/compare/{first}/{second}")
+        desk.sees("still running", ".bar")
+        desk.page.locator(".pairs > li", has_text="step 2 · solve differs").get_by_role("link", name="B", exact=True).wait_for()
+        desk.sees("not in B", ".pairs")
+        GATES.free.add("all")
+        desk.page.locator(".bar .tag.live").wait_for(state="detached")
+        desk.page.locator(".pairs", has_text="not in B").wait_for(state="detached")
+        desk.go(f"#/runs/{second}/2")
+        desk.heading("Step 2 · solve")
+        desk.page.locator(".detail h4", has_text="chains").wait_for()
 
 
 @pytest.mark.parametrize("width", [390, 320])

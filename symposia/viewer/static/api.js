@@ -1,6 +1,6 @@
 // What the server is asked: JSON, errors with a remedy, and a small store of answers that never change.
 
-import { useEffect, useState } from "./vendor/preact.js";
+import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { loaded } from "./lazy.js";
 
 /** @typedef {{error: string, message: string, remedy?: string, status: number}} Fault */
@@ -14,17 +14,20 @@ const kept = new Map();
 /** What an exported file carries: answers by their paths. @returns {Record<string, any>|undefined} */
 export const carried = () => /** @type {any} */ (globalThis).symposiaData;
 
-/** An answer that is at hand: one that the file carries, or one that was kept. @param {string|null} path */
-function held(path) {
+/** Whether what a run's endpoints answer is final: one that failed, was stopped or waits can be gone on with. @param {any} run */
+export const isSettled = (run) => ["ok", "no_answer"].includes(run?.status);
+
+/** An answer that is at hand: one that the file carries, or one that was kept. @param {string|null} path @param {string} [version] */
+function held(path, version = "") {
   const data = carried();
-  if (path === null || !data) return path === null ? undefined : kept.get(path);
+  if (path === null || !data) return path === null ? undefined : kept.get(`${path} ${version}`);
   return loaded()?.answerOf(data, path);
 }
 
-/** The same while a page is drawn: what cannot be answered is said when it is asked for. @param {string|null} path */
-function atHand(path) {
+/** The same while a page is drawn: what cannot be answered is said when it is asked for. @param {string|null} path @param {string} [version] */
+function atHand(path, version) {
   try {
-    return held(path);
+    return held(path, version);
   } catch {
     return undefined;
   }
@@ -32,11 +35,11 @@ function atHand(path) {
 
 /**
  * @param {string} path under `/api`
- * @param {{signal?: AbortSignal, text?: boolean, body?: any, keep?: boolean}} [how] `keep` an answer that never changes; a `body` is posted
+ * @param {{signal?: AbortSignal, text?: boolean, body?: any, keep?: boolean, version?: string}} [how] `keep` an answer that never changes, or not of this `version` of what is asked about; a `body` is posted
  * @returns {Promise<any>}
  */
 export async function ask(path, how = {}) {
-  const known = how.body === undefined ? held(path) : undefined;
+  const known = how.body === undefined ? held(path, how.version) : undefined;
   if (known !== undefined) return known;
   if (carried()) throw fault("NotInThisFile", "this was not exported", "open the run on the server that has it", 404);
   const sent = how.body === undefined
@@ -51,13 +54,13 @@ export async function ask(path, how = {}) {
   }
   if (!response.ok) throw await refusal(response);
   const answer = how.text ? await response.text() : await response.json();
-  if (how.keep) keep(path, answer);
+  if (how.keep) keep(`${path} ${how.version ?? ""}`, answer);
   return answer;
 }
 
-/** @param {string} path @param {any} answer */
-function keep(path, answer) {
-  kept.set(path, answer);
+/** @param {string} key @param {any} answer */
+function keep(key, answer) {
+  kept.set(key, answer);
   if (kept.size > KEPT) kept.delete(/** @type {string} */ (kept.keys().next().value));
 }
 
@@ -75,35 +78,47 @@ function fault(error, message, remedy, status) {
 }
 
 /**
- * An answer for a component, asked again when the path changes; `null` asks for nothing.
- * @param {string|null} path @param {{text?: boolean, every?: number, keep?: boolean}} [how] `every` asks again after so many seconds
+ * An answer for a component, asked again when the path or the version changes; `null` asks for nothing.
+ * @param {string|null} path
+ * @param {{text?: boolean, every?: number, keep?: boolean, version?: string}} [how] `every` asks again after so many seconds; neither that nor a new `version` drops a request that is out
  * @returns {Asked<any>}
  */
 export function useAsked(path, how = {}) {
   const [got, setGot] = useState(/** @type {any} */ ({ path: null }));
   const [round, setRound] = useState(0);
   const [slow, setSlow] = useState(0);
+  const last = useRef({ out: false, version: how.version }).current;
   useEffect(() => {
     if (path === null) return undefined;
     const stop = new AbortController();
     const started = Date.now();
+    Object.assign(last, { out: true, version: how.version });
     setSlow(0);
     const clock = setInterval(() => setSlow(Math.round((Date.now() - started) / 1000)), SLOW * 1000);
-    ask(path, { signal: stop.signal, text: how.text, keep: how.keep })
-      .then((data) => setGot({ path, data }), (said) => stop.signal.aborted || setGot((/** @type {any} */ last) => ({ path, data: last.path === path ? last.data : undefined, fault: asFault(said) })))
-      .finally(() => clearInterval(clock));
+    ask(path, { signal: stop.signal, text: how.text, keep: how.keep, version: how.version })
+      .then((data) => () => ({ path, data }), (said) => (/** @type {any} */ old) => ({ path, data: old.path === path ? old.data : undefined, fault: asFault(said) }))
+      .then((next) => {
+        clearInterval(clock);
+        if (stop.signal.aborted) return;
+        last.out = false;
+        setGot(next);
+      });
     return () => {
+      last.out = false;
       stop.abort();
       clearInterval(clock);
     };
   }, [path, round]);
   useEffect(() => {
+    if (path !== null && !last.out && last.version !== how.version) setRound((n) => n + 1);
+  }, [path, how.version, got]);
+  useEffect(() => {
     if (!how.every || path === null) return undefined;
-    const timer = setInterval(() => document.hidden || setRound((n) => n + 1), how.every * 1000);
+    const timer = setInterval(() => document.hidden || last.out || setRound((n) => n + 1), how.every * 1000);
     return () => clearInterval(timer);
   }, [path, how.every]);
   const fresh = got.path === path;
-  return { data: fresh ? got.data : atHand(path), fault: fresh ? got.fault : undefined, slow, again: () => setRound((n) => n + 1) };
+  return { data: fresh ? got.data : atHand(path, how.version), fault: fresh ? got.fault : undefined, slow, again: () => setRound((n) => n + 1) };
 }
 
 /** @param {any} said @returns {Fault} */

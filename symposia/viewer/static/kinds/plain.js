@@ -14,7 +14,7 @@ const isCode = (value) => /^(def |class |import |from \w+ import |async def |@\w
 function CodeView({ value, state, name, hint, page, n, run }) {
   const [diff, setDiff] = useState(true);
   const last = writers(page, n, [name]).slice(-2, -1);
-  const earlier = useSteps(run, hint?.keys?.against ? [] : last.map((/** @type {any} */ s) => s.n));
+  const earlier = useSteps(run, hint?.keys?.against ? [] : last.map((/** @type {any} */ s) => s.n), page);
   const before = hint?.keys?.against ? besides(state, hint, "against") : earlier?.[0]?.wrote?.find((/** @type {any} */ w) => w.key === name)?.value;
   const old = typeof before === "string" && typeof value === "string" && before !== "" && before !== value ? before : null;
   return html`${old !== null && html`<label class="choice"><input type="checkbox" checked=${diff} onChange=${() => setDiff(!diff)} /> mark what changed ${hint?.keys?.against ? `against ${plain(hint.keys.against)}` : "since the last version"}</label>`}

@@ -1,7 +1,7 @@
 // What the kinds share: lists of any length, answers in words and whether they are right, and what other steps wrote.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { ask } from "../api.js";
+import { ask, isSettled } from "../api.js";
 import { Plain, Text } from "../parts.js";
 import { count, headOf, number, plain } from "../words.js";
 import { Pretty } from "./pretty.js";
@@ -47,17 +47,18 @@ export function judge(page) {
 /** The steps up to one in which something was written, by the names of what was. @param {any} page @param {number|undefined} n @param {string[]} keys */
 export const writers = (page, n, keys) => (page?.steps ?? []).filter((/** @type {any} */ s) => n !== undefined && s.n <= n && (s.wrote ?? []).some((/** @type {any} */ w) => keys.includes(w.key)));
 
-/** What some steps wrote; null until it is known. @param {string} run @param {number[]} steps @returns {any[]|null} */
-export function useSteps(run, steps) {
+/** What some steps wrote; null until it is known. @param {string} run @param {number[]} steps @param {any} page @returns {any[]|null} */
+export function useSteps(run, steps, page) {
+  const keep = isSettled(page?.run);
   const wanted = steps.join();
   const [got, setGot] = useState(/** @type {any} */ ({}));
   useEffect(() => {
     let gone = false;
     const all = wanted ? wanted.split(",") : [];
-    Promise.all(all.map((n) => ask(`/runs/${encodeURIComponent(run)}/steps/${n}`, { keep: true }))).then((data) => gone || setGot({ wanted, data }), () => gone || setGot({ wanted, data: [] }));
+    Promise.all(all.map((n) => ask(`/runs/${encodeURIComponent(run)}/steps/${n}`, { keep }))).then((data) => gone || setGot({ wanted, data }), () => gone || setGot({ wanted, data: [] }));
     return () => {
       gone = true;
     };
-  }, [run, wanted]);
+  }, [run, wanted, keep]);
   return got.wanted === wanted ? got.data : null;
 }

@@ -65,7 +65,7 @@ function View({ value, state, name, hint, page, n, run }) {
   const keys = [results, ...["cases", "code", "edits"].map((k) => hint?.keys?.[k]).filter(Boolean)];
   const ran = (page?.steps ?? []).filter((/** @type {any} */ s) => n !== undefined && s.n <= n && s.effects > 0 && !s.calls);
   const wanted = hint?.keys?.edits ? [...new Set([...writers(page, n, keys), ...ran])].map((s) => s.n).sort((a, b) => a - b).slice(-LATEST) : [];
-  const steps = useSteps(run, wanted);
+  const steps = useSteps(run, wanted, page);
   const known = useMemo(() => (steps?.length && hint ? matrixOf(steps, hint, results) : null), [steps]);
   const given = useMemo(() => (isResults(value) ? value.map((r, at) => ({ suite: 0, n: at, of: casesOf(state, value, hint)?.[at], cells: new Map([[0, r]]) })) : []), [value, state]);
   if (wanted.length && !steps) return html`<p class="dim">Reading the tests of ${count(wanted.length, "step")} …</p>`;

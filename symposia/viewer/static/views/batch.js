@@ -41,7 +41,10 @@ export function Batch({ route }) {
   const id = encodeURIComponent(route.id);
   const q = route.query.get("filter") ?? "";
   const page = useAsked(`/batches/${id}${carried() ? "" : "?quick=1"}`);
-  const [after, setAfter] = useState(0);
+  const [from, setFrom] = useState({ q, after: 0 });
+  const after = from.q === q ? from.after : 0; // another filter begins with its first row
+  if (from.q !== q) setFrom({ q, after });
+  const setAfter = (/** @type {number} */ n) => setFrom({ q, after: n });
   const rows = useAsked(`/batches/${id}/rows?${new URLSearchParams({ q, ...(after ? { after: String(after) } : {}) })}`);
   const live = useStanding(id, page, rows);
   const divided = useDivided(id, page.data);
@@ -70,7 +73,7 @@ export function Batch({ route }) {
     ${!rows.data && !rows.fault && html`<${Waiting} asked=${rows} what="the rows" />`}
     ${items.length > 0 && html`<div class="head rows-grid" aria-hidden="true"><span>how</span><span>row</span><span>question</span><span>answer</span><span class="num">calls</span><span class="num">cost</span></div>
       <${Rows} id="rows" label="Rows of the batch" rows=${items} height=${2.5} selected=${selected} onSelect=${setSelected} onOpen=${open} row=${(/** @type {any} */ r) => html`<${RowLine} r=${r} />`} />`}
-    ${(rows.data?.next || after > 0) && html`<p class="foot">rows ${number(after + 1)} to ${number(after + items.length)} ${after > 0 && html`<button class="more" onClick=${() => setAfter(0)}>first rows</button>`} ${rows.data?.next && html`<button class="more" onClick=${() => setAfter(rows.data.next)}>next rows</button>`}</p>`}
+    ${(rows.data?.next || after > 0) && html`<p class="foot">${items.length > 0 && `rows ${number(after + 1)} to ${number(after + items.length)}`} ${after > 0 && html`<button class="more" onClick=${() => setAfter(0)}>first rows</button>`} ${rows.data?.next && html`<button class="more" onClick=${() => setAfter(rows.data.next)}>next rows</button>`}</p>`}
   </main>`;
 }
 

@@ -1,7 +1,7 @@
 // A call: what was asked, what came back, and what the parser made of it.
 
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
-import { useAsked } from "../api.js";
+import { isSettled, useAsked } from "../api.js";
 import { Copy, Plain, Tag, Text, Waiting } from "../parts.js";
 import { go, runHash, stepOf, withQuery } from "../route.js";
 import { count, dollars, duration, number, plain, short } from "../words.js";
@@ -15,7 +15,8 @@ const AGAINST = [["role", "role_before", "previous call of this role"], ["1", "r
 /** @param {{id: string, place: string, steps: any[], query: URLSearchParams, run: any}} props */
 export function CallView({ id, place, query, run }) {
   const address = (/** @type {string} */ p) => `/runs/${encodeURIComponent(id)}/calls/${p.split("/").map(encodeURIComponent).join("/")}`;
-  const asked = useAsked(address(place), { keep: run.status !== "started" });
+  const keep = isSettled(run);
+  const asked = useAsked(address(place), { keep });
   const call = asked.data;
   const around = call?.around ?? {};
   const part = query.get("part") ?? "both";
@@ -44,7 +45,7 @@ export function CallView({ id, place, query, run }) {
         <option value="">none</option>${AGAINST.filter(([, field]) => around[field]).map(([name, , label]) => html`<option key=${name} value=${name}>${label}</option>`)}</select></label>`}
       <${InCall} key=${place} find=${look.find} /></div>
     ${part !== "reply" && html`<section class="said-part"><h3>Prompt ${against && html`<a class="dim" href=${runHash(id, around[against[1]])}>against <${Plain} text=${around[against[1]]} /></a>`}</h3>
-      <${Prompt} request=${call.request ?? {}} id=${id} other=${against ? address(around[against[1]]) : null} look=${look} /></section>`}
+      <${Prompt} request=${call.request ?? {}} id=${id} other=${against ? address(around[against[1]]) : null} look=${look} keep=${keep} /></section>`}
     ${part !== "prompt" && html`<section class="said-part"><h3>Reply</h3><${Reply} call=${call} id=${id} look=${look} />
       ${call.complaint && html`<div class="notice doubt"><b>! What the parser said</b><${Text} value=${call.complaint} run=${id} /></div>`}</section>`}
     <p class="copies"><${Copies} call=${call} id=${id} /></p>`;

@@ -1,7 +1,7 @@
 // Two runs side by side: what they were given, where their paths part, and what each came to.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { useAsked } from "../api.js";
+import { isSettled, useAsked } from "../api.js";
 import { Diff } from "../kinds/diff.js";
 import { Plain, Status, Text, Toys, Waiting } from "../parts.js";
 import { runHash } from "../route.js";
@@ -33,27 +33,30 @@ function TwoRuns({ found, going }) {
       <p>${first ? html`First difference: step ${first.a ?? first.b}, <b><${Plain} text=${first.nodes.join(", ")} /></b>.` : "No step differs."}
         <span class="dim"> ${count(found.steps.length - shown.length, "step")} the same; calls: ${Object.entries(found.counts ?? {}).filter(([, n]) => n).map(([how, n]) => `${how.replaceAll("_", " ")} ${number(n)}`).join(", ")}</span></p>
       ${!found.states_known && html`<p class="notice doubt">! A replay differs from its record, so written values are not compared.</p>`}
-      <ul class="pairs">${shown.slice(0, 100).map((/** @type {any} */ s) => html`<${Pair} key=${s.n} s=${s} a=${idOf(a)} b=${idOf(b)} open=${s === first || s.n === first?.n} />`)}</ul>
+      <ul class="pairs">${shown.slice(0, 100).map((/** @type {any} */ s) => html`<${Pair} key=${s.n} s=${s} runs=${found.heads} known=${found.steps.length} open=${s === first || s.n === first?.n} />`)}</ul>
       ${shown.length > 100 && html`<p class="dim">100 of ${count(shown.length, "step")} that differ</p>`}</section></main>`;
 }
 
 /** @param {any} value */
 const cell = (value) => (value === null || value === undefined ? html`<span class="dim">as usual</span>` : short(typeof value === "string" ? value : JSON.stringify(value), 200));
 
-/** @param {{s: any, a: string, b: string, open: boolean}} props */
-function Pair({ s, a, b, open }) {
+/** @param {{s: any, runs: any[], known: number, open: boolean}} props `known` steps of both */
+function Pair({ s, runs, known, open }) {
+  const [a, b] = runs.map(idOf);
   const [shown, setShown] = useState(open);
   useEffect(() => setShown(open), [open]);
   const only = s.a === null ? "only in B" : s.b === null ? "only in A" : "differs";
   return html`<li><button class="twist" aria-expanded=${shown} onClick=${() => setShown(!shown)}>${shown ? "▾" : "▸"} step ${s.n} · <b><${Plain} text=${s.nodes.join(", ")} /></b> <span class="dim">${only}</span></button>
     ${s.a !== null && html` <a href=${runHash(a, s.a)}>A</a>`}${s.b !== null && html` <a href=${runHash(b, s.b)}>B</a>`}
-    ${shown && html`<${Writes} s=${s} a=${a} b=${b} />`}</li>`;
+    ${shown && html`<${Writes} s=${s} runs=${runs} known=${known} />`}</li>`;
 }
 
-/** @param {{s: any, a: string, b: string}} props */
-function Writes({ s, a, b }) {
-  const one = useAsked(s.a === null ? null : `/runs/${encodeURIComponent(a)}/steps/${s.a}`, { keep: true });
-  const two = useAsked(s.b === null ? null : `/runs/${encodeURIComponent(b)}/steps/${s.b}`, { keep: true });
+/** What both wrote; a step that is still open is asked again as its run grows. @param {{s: any, runs: any[], known: number}} props */
+function Writes({ s, runs, known }) {
+  const [a, b] = runs.map(idOf);
+  const version = (/** @type {any} */ run) => (isSettled(run) ? run.status : `${run.status} ${JSON.stringify(run.calls)} ${known}`);
+  const side = (/** @type {number|null} */ n, /** @type {any} */ run) => useAsked(n === null ? null : `/runs/${encodeURIComponent(idOf(run))}/steps/${n}`, { keep: isSettled(run), version: version(run) });
+  const [one, two] = [side(s.a, runs[0]), side(s.b, runs[1])];
   const wanting = s.a !== null && !one.data ? one : s.b !== null && !two.data ? two : null;
   if (wanting) return html`<${Waiting} asked=${wanting} what="the step" />`;
   const wrote = (/** @type {any} */ asked) => new Map((asked.data?.wrote ?? []).map((/** @type {any} */ w) => [w.key, w.value]));

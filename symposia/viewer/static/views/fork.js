@@ -1,7 +1,7 @@
 // A fork: what to change after a step, and what that would buy, said before the click.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
-import { ask, useAsked } from "../api.js";
+import { ask, isSettled, useAsked } from "../api.js";
 import { Copy, Plain, Tag, Trouble, Waiting } from "../parts.js";
 import { go } from "../route.js";
 import { count, dollars, headOf, number, plain } from "../words.js";
@@ -77,7 +77,7 @@ function Form({ page, method, at, onClose }) {
   };
   return html`<form onSubmit=${send}><h2>Fork <span class="mono dim">${id}</span> after step ${at}</h2>
     <div class="fork-parts"><${Roles} page=${page} method=${method} draft=${draft} set=${set("roles")} /><${Params} page=${page} method=${method} draft=${draft} set=${set("params")} /></div>
-    <${Prompts} page=${page} method=${method} draft=${draft} set=${set("prompts")} /><${State} id=${id} at=${at} draft=${draft} set=${set("set")} />
+    <${Prompts} page=${page} method=${method} draft=${draft} set=${set("prompts")} /><${State} run=${page.run} at=${at} draft=${draft} set=${set("set")} />
     <${Bill} bill=${bill} />
     <div class="bar"><button class="main" disabled=${busy || !bill.said}>${busy ? "starting …" : "Fork"}</button><button type="button" onClick=${onClose}>Cancel</button></div></form>`;
 }
@@ -105,9 +105,10 @@ function Prompts({ page, method, draft, set }) {
 }
 
 /** @param {any} props */
-function State({ id, at, draft, set }) {
+function State({ run, at, draft, set }) {
+  const id = run.run_id;
   const [shown, setShown] = useState(false);
-  const asked = useAsked(shown ? `/runs/${encodeURIComponent(id)}/state/${at}` : null, { keep: true });
+  const asked = useAsked(shown ? `/runs/${encodeURIComponent(id)}/state/${at}` : null, { keep: isSettled(run) });
   const keys = Object.entries(asked.data?.state ?? {}).filter(([key]) => !["params", "messages"].includes(key));
   const long = (/** @type {any} */ value) => JSON.stringify(value).includes('"$text":');
   return html`<details onToggle=${(/** @type {any} */ e) => setShown(e.target.open)}><summary>State after step ${at}</summary>

@@ -6,7 +6,7 @@ import { Copy, Plain, Status, Text, Toys, Waiting, verdictOf } from "../parts.js
 import { lazy, preload } from "../lazy.js";
 import { go, runHash, stepOf } from "../route.js";
 import { count, dollars, duration, figure, headOf, number, plain, short } from "../words.js";
-import { Live, Spoken, grown, isLive, useAgain, useLive } from "./live.js";
+import { Live, Spoken, grown, useAgain, useLive } from "./live.js";
 import { OpenStep } from "./open.js";
 import { Saves } from "./saves.js";
 import { Steps, useStepKeys } from "./steps.js";
@@ -75,12 +75,10 @@ function Page({ page, route, live, again }) {
       if (e.detail === "newest") follow();
       if (e.detail === "fork" && selected !== null) setForking(true); // while states are being rebuilt it opens as soon as they are there
       if (e.detail === "compare" && run.parent && !carried()) go(compareHash(run));
-      if (e.detail === "export" && !carried()) location.assign(exportPath(run));
     };
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);
   });
-  const done = !isLive(run);
   return html`<main class="run">
     <${Head} page=${page} live=${live} onFork=${canFork ? () => setForking(true) : null}>${live.live && html`<${Live} page=${{ ...page, last: newest }} live=${live} again=${again} following=${following} onFollow=${follow} />`}<//>
     <${Spoken} live=${live} run=${run} />
@@ -91,7 +89,7 @@ function Page({ page, route, live, again }) {
       <section class="pane detail" ref=${detail} aria-label=${isCall ? "Call" : "Step"}>
         ${isCall ? html`<${CallView} id=${run.run_id} place=${place} steps=${steps} query=${route.query} run=${run} />`
           : step && live.live && !page.steps.some((/** @type {any} */ s) => s.n === step.n && s.source !== "open") ? html`<${OpenStep} key=${step.n} page=${page} step=${step} news=${live.news} />`
-          : step ? html`<${StepView} key=${step.n} page=${page} step=${step} query=${route.query} show=${method.data?.show ?? method.data?.SHOW} keep=${done} />`
+          : step ? html`<${StepView} key=${step.n} page=${page} step=${step} query=${route.query} show=${method.data?.show ?? method.data?.SHOW} done=${!live.live} />`
           : html`<p class="dim">${page.states === "pending" ? "The states are being rebuilt from the journal …" : steps.length ? `This run has no step ${plain(place)}.` : "No step has ended yet."}</p>`}
       </section>
     </div>
@@ -101,8 +99,6 @@ function Page({ page, route, live, again }) {
 
 /** @param {any} run */
 const compareHash = (run) => `#/compare/${encodeURIComponent(run.parent.run)}/${encodeURIComponent(run.run_id)}`;
-/** @param {any} run */
-const exportPath = (run) => `api/runs/${encodeURIComponent(run.run_id)}/export?as=html`;
 
 /** What of the query goes along to another step. @param {URLSearchParams} query */
 function kept(query) {

@@ -28,9 +28,9 @@ export async function replyText(outcome, id) {
   return (await Promise.all(parts)).join("\n");
 }
 
-/** The messages, against those of another call where that is asked for. @param {{request: any, id: string, other: string|null, look: Look}} props */
-export function Prompt({ request, id, other, look }) {
-  const asked = useAsked(other, { keep: true });
+/** The messages, against those of another call where that is asked for. @param {{request: any, id: string, other: string|null, look: Look, keep: boolean}} props */
+export function Prompt({ request, id, other, look, keep }) {
+  const asked = useAsked(other, { keep });
   const [sides, setSides] = useState(/** @type {string[]|null} */ (null));
   useEffect(() => {
     let gone = false;

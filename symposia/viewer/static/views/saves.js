@@ -1,6 +1,6 @@
 // What is shown, as a file: a page that works from a disk, with or without prompts and references, JSON, the graph as SVG.
 
-import { html, useState } from "../vendor/preact.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
 import { carried } from "../api.js";
 import { Copy, Plain } from "../parts.js";
 
@@ -11,10 +11,15 @@ const PARTS = ["prompts", "references"];
  */
 export function Saves({ path, command, graph = false, note = "" }) {
   const [gone, setGone] = useState(/** @type {string[]} */ ([]));
-  if (carried()) return null;
   const without = gone.length ? `&without=${gone.join(",")}` : "";
   const to = (/** @type {string} */ form) => `api${path}${path.includes("?") ? "&" : "?"}as=${form}${form === "svg" ? "" : without}`;
   const line = `${command}${gone.length ? ` --without ${gone.join(",")}` : ""}`;
+  useEffect(() => {
+    const pressed = (/** @type {any} */ event) => event.detail === "export" && !carried() && location.assign(to("html"));
+    addEventListener("symposia-key", pressed);
+    return () => removeEventListener("symposia-key", pressed);
+  });
+  if (carried()) return null;
   const turned = (/** @type {string} */ part) => setGone(PARTS.filter((p) => gone.includes(p) !== (p === part)));
   return html`<details class="saves"><summary title="One HTML file that works from a disk (e)">export</summary><div class="saves-box">
     ${PARTS.map((part) => html`<label key=${part} class="choice"><input type="checkbox" checked=${!gone.includes(part)} onChange=${() => turned(part)} /> with ${part}</label>`)}

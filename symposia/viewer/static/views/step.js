@@ -1,7 +1,7 @@
 // A step: why the run went on as it did, what was written, which calls were made.
 
 import { html, useEffect } from "../vendor/preact.js";
-import { useAsked } from "../api.js";
+import { isSettled, useAsked } from "../api.js";
 import { Json } from "../kinds/json.js";
 import { Value, reaches } from "../kinds/index.js";
 import { Copy, Plain, Waiting } from "../parts.js";
@@ -13,21 +13,22 @@ import { nameOf, readsOf } from "./steps.js";
 const STORIES = ["dialogue", "tree", "plan", "tests", "arms", "people"]; // kinds that tell a whole run: shown again where it ended
 const QUIET = ["params", "messages", "artefact"]; // keys of every method that decide nothing: shown last
 
-/** @param {{page: any, step: any, query: URLSearchParams, show: any, keep: boolean}} props */
-export function StepView({ page, step, query, show, keep }) {
+/** @param {{page: any, step: any, query: URLSearchParams, show: any, done: boolean}} props */
+export function StepView({ page, step, query, show, done }) {
   const id = page.run.run_id;
   const how = query.get("show") ?? "writes";
-  const asked = useAsked(`/runs/${encodeURIComponent(id)}/steps/${step.n}`, { keep });
+  const kept = (/** @type {any} */ s) => ({ keep: isSettled(page.run), version: String(s.digest ?? page.seq ?? "") }); // a step has its digest once it has ended
+  const asked = useAsked(`/runs/${encodeURIComponent(id)}/steps/${step.n}`, kept(step));
   const wrote = sorted(asked.data?.wrote ?? [], show);
   const written = Object.fromEntries(wrote.map((w) => [w.key, w.value]));
   const known = page.states === "known";
   const readable = known || Boolean(page.saved); // LangGraph's own checkpoints outlive a change of the code
   const needs = wrote.map((w) => reachOf(w, hintOf(show, w.key), query));
   const stateAt = (/** @type {number} */ n) => `/runs/${encodeURIComponent(id)}/state/${n}`;
-  const end = page.steps[page.steps.length - 1].n;
-  const story = how === "writes" && known && keep && step.n === end && asked.data ? storyOf(show, written) : undefined;
-  const whole = useAsked((how !== "writes" ? readable : known) && (how !== "writes" || story || needs.includes("now")) ? stateAt(step.n) : null, { keep });
-  const later = useAsked(known && how === "writes" && needs.includes("later") ? stateAt(end) : null, { keep });
+  const last = page.steps[page.steps.length - 1];
+  const story = how === "writes" && known && done && step.n === last.n && asked.data ? storyOf(show, written) : undefined;
+  const whole = useAsked((how !== "writes" ? readable : known) && (how !== "writes" || story || needs.includes("now")) ? stateAt(step.n) : null, kept(step));
+  const later = useAsked(known && how === "writes" && needs.includes("later") ? stateAt(last.n) : null, kept(last));
   useEffect(() => {
     const pressed = (/** @type {any} */ e) => e.detail === "state" && go(withQuery({ show: how === "writes" ? "whole" : "" }), { replace: true });
     addEventListener("symposia-key", pressed);
