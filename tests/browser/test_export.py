@@ -1,12 +1,7 @@
 """Files that work from a disk, and a server behind a path: every address shows the same there as on the server itself."""
 
 import json
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,48 +9,13 @@ from urllib.parse import quote
 
 import pytest
 from browser_home import Desk, Shelf, filled, seated
+from proxied import behind
 from serving import served
 
 from symposia.api import abatch
 from symposia.state.store import open_store
 
 pytestmark = pytest.mark.browser
-PREFIX = "/tools/symposia"
-
-
-@contextmanager
-def behind(root: str) -> Iterator[str]:
-    """A proxy that serves a server under a path, as nginx does with a trailing slash."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if not self.path.startswith(f"{PREFIX}/"):
-                self.send_error(404)
-                return
-            asked = urllib.request.Request(root + self.path.removeprefix(PREFIX))
-            asked.add_header("Accept", self.headers.get("Accept", "*/*"))
-            try:
-                with urllib.request.urlopen(asked, timeout=60) as reply:
-                    status, headers, body = reply.status, reply.headers, reply.read()
-            except urllib.error.HTTPError as error:
-                status, headers, body = error.code, error.headers, error.read()
-            self.send_response(status)
-            for name in ("Content-Type", "Content-Security-Policy", "ETag", "Cache-Control"):
-                if headers.get(name):
-                    self.send_header(name, headers[name])
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}{PREFIX}"
-        server.shutdown()
-        thread.join(10)
 
 
 def saved(desk: Desk, path: str, file: Path) -> str:

@@ -13,7 +13,7 @@ import { Runs } from "./views/runs.js";
 const waits = () => html`<main class="list"></main>`;
 const [Batch, Batches, Compare] = ["Batch", "Batches", "Compare"].map((name) => lazy(name, waits));
 
-/** What a key does; views listen for `symposia-key`. @type {Record<string, string>} */
+/** What a key does; views listen for `symposia-key`, from layout effects, so that no key meets what was drawn before. @type {Record<string, string>} */
 const KEYS = {
   j: "down", ArrowDown: "down", k: "up", ArrowUp: "up", n: "call-next", p: "call-before", "[": "round-before", "]": "round-after",
   t: "turning", x: "failure", g: "graph", s: "state", f: "fork", c: "compare", e: "export", a: "answer", End: "newest", Enter: "open", Escape: "back",

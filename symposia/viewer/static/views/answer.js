@@ -1,6 +1,6 @@
 // What a run asks a person, and a form for the answer, made from what the question says of it.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { ask } from "../api.js";
 import { Json } from "../kinds/json.js";
 import { Plain, Text, Trouble } from "../parts.js";
@@ -62,7 +62,7 @@ export function Answer({ run, onSent }) {
   const [fault, setFault] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
   const box = useRef(/** @type {any} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (/** @type {any} */ e) => e.detail === "answer" && box.current?.querySelector("textarea, input:not([type=checkbox]), .main").focus();
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);

@@ -1,6 +1,6 @@
 // A batch: what came out, which rows failed and why, and how the rows fall apart. Every group and bar is a filter.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { carried, useAsked } from "../api.js";
 import { Copy, Plain, Status, Toys, Trouble, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
@@ -94,7 +94,7 @@ function Against({ b }) {
   const [open, setOpen] = useState(false);
   const asked = useAsked(open ? "/batches" : null);
   const list = useRef(/** @type {any} */ (null));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (/** @type {any} */ event) => event.detail === "compare" && setOpen(true);
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);

@@ -1,6 +1,6 @@
 // A call: what was asked, what came back, and what the parser made of it.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { isSettled, useAsked } from "../api.js";
 import { Copy, Plain, Tag, Text, Waiting } from "../parts.js";
 import { go, runHash, stepOf, withQuery } from "../route.js";
@@ -22,7 +22,7 @@ export function CallView({ id, place, query, run }) {
   const part = query.get("part") ?? "both";
   const look = { pretty: query.get("how") === "pretty", wrap: query.get("wrap") !== "0", find: query.get("in") ?? "" };
   const against = AGAINST.find(([name, field]) => name === query.get("diff") && around[field]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (/** @type {any} */ e) => {
       /** @type {Record<string, string|undefined>} */
       const to = { "call-next": around.next, "call-before": around.previous, "round-before": around.round_before, "round-after": around.round_after };

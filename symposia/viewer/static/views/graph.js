@@ -1,6 +1,6 @@
 // The method's graph with the run's path on it: where it went, how often, and where it is looked at now.
 
-import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useMemo, useState } from "../vendor/preact.js";
 import { count, plain } from "../words.js";
 import { pictureOf } from "./layout.js";
 
@@ -36,7 +36,7 @@ export function Graph({ method, steps, selected, onPick }) {
     if (!graph || !open || graph.nodes.length > MOST) return;
     pictureOf(method.name, graph).then(setPicture, () => setSaid("The graph could not be laid out; the list of steps is complete."));
   }, [graph, open]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (/** @type {any} */ e) => e.detail === "graph" && setOpen((/** @type {boolean} */ was) => !was);
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);

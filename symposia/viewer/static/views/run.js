@@ -70,7 +70,7 @@ function Page({ page, route, live, again }) {
   const step = steps.find((/** @type {any} */ s) => s.n === selected);
   const [forking, setForking] = useState(false);
   const canFork = !carried() && page.states === "known" && selected !== null;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (/** @type {any} */ e) => {
       if (e.detail === "newest") follow();
       if (e.detail === "fork" && selected !== null) setForking(true); // while states are being rebuilt it opens as soon as they are there

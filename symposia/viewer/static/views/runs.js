@@ -1,6 +1,6 @@
 // The list of runs: find one, see how it stands, open it.
 
-import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { useAsked } from "../api.js";
 import { Copy, Plain, Status, Toys, Trouble, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
@@ -117,7 +117,7 @@ function Empty({ q }) {
 export function useMoves(n, selected, select, open) {
   const at = useRef(selected); // a key may come before the one before it is drawn
   at.current = selected;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (/** @type {any} */ event) => {
       const key = event.detail;
       if (key === "down") select((at.current = Math.min(n - 1, at.current + 1)));

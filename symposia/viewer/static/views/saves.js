@@ -1,6 +1,6 @@
 // What is shown, as a file: a page that works from a disk, with or without prompts and references, JSON, the graph as SVG.
 
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html, useLayoutEffect, useState } from "../vendor/preact.js";
 import { carried } from "../api.js";
 import { Copy, Plain } from "../parts.js";
 
@@ -14,7 +14,7 @@ export function Saves({ path, command, graph = false, note = "" }) {
   const without = gone.length ? `&without=${gone.join(",")}` : "";
   const to = (/** @type {string} */ form) => `api${path}${path.includes("?") ? "&" : "?"}as=${form}${form === "svg" ? "" : without}`;
   const line = `${command}${gone.length ? ` --without ${gone.join(",")}` : ""}`;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (/** @type {any} */ event) => event.detail === "export" && !carried() && location.assign(to("html"));
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);

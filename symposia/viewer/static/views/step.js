@@ -1,6 +1,6 @@
 // A step: why the run went on as it did, what was written, which calls were made.
 
-import { html, useEffect } from "../vendor/preact.js";
+import { html, useLayoutEffect } from "../vendor/preact.js";
 import { isSettled, useAsked } from "../api.js";
 import { Json } from "../kinds/json.js";
 import { Value, reaches } from "../kinds/index.js";
@@ -29,7 +29,7 @@ export function StepView({ page, step, query, show, done }) {
   const story = how === "writes" && known && done && step.n === last.n && asked.data ? storyOf(show, written) : undefined;
   const whole = useAsked((how !== "writes" ? readable : known) && (how !== "writes" || story || needs.includes("now")) ? stateAt(step.n) : null, kept(step));
   const later = useAsked(known && how === "writes" && needs.includes("later") ? stateAt(last.n) : null, kept(last));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (/** @type {any} */ e) => e.detail === "state" && go(withQuery({ show: how === "writes" ? "whole" : "" }), { replace: true });
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);

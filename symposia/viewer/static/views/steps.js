@@ -1,6 +1,6 @@
 // The path of a run: a line per step with what it found, rounds folded where there are many.
 
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { Plain } from "../parts.js";
 import { go, useRoute, withQuery } from "../route.js";
 import { Rows } from "../rows.js";
@@ -99,7 +99,7 @@ function FoldLine({ line, track }) {
 /** j and k, turning points, failures, and the same node a round before or after. @param {any[]} steps @param {number|null} selected @param {(to: any) => void} pick @param {boolean} isCall @param {boolean} pending while states are being rebuilt */
 export function useStepKeys(steps, selected, pick, isCall, pending) {
   const held = useRef(""); // turning points are known once the states are
-  useEffect(() => {
+  useLayoutEffect(() => {
     const move = (/** @type {string} */ key) => {
       const at = steps.findIndex((s) => s.n === selected);
       const node = steps[at]?.nodes[0];
