@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import symposia.graphs as package
-from symposia import registry
+from symposia import registry, runs
+from symposia.state.store import open_store
 from symposia.viewer import methods
 
 NAME = "wayfarer"
@@ -111,3 +112,10 @@ def wayfarer(folder: Path) -> Iterator[Wayfarer]:
         package.__path__.remove(str(folder))
         sys.dont_write_bytecode = written
         forget()
+
+
+async def recorded(folder: Path) -> str:
+    """The id of a run of the method, with LangGraph's checkpoints, in the store of a folder."""
+    async with open_store(str(folder / "store.db")) as store:
+        record = runs.new_record(NAME, {"model": "toy/default", "seed": 1}, {"question": "How good is it?"}, checkpoints="each")
+        return (await runs.start(store, record)).run_id

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
-from changed_method import NAME, Wayfarer, wayfarer
+from changed_method import NAME, Wayfarer, recorded, wayfarer
 from commands import Server
 from serving import served
 
@@ -224,14 +224,8 @@ async def filled_with_one(folder: Path) -> str:
 @pytest.fixture
 def way(tmp_path: Path) -> Iterator[tuple[Wayfarer, Path, str]]:
     """A method's file, and a run of it with LangGraph's checkpoints."""
-
-    async def recorded() -> str:
-        async with open_store(str(tmp_path / "store.db")) as store:
-            record = runs.new_record(NAME, {"model": "toy/default", "seed": 1}, {"question": "How good is it?"}, checkpoints="each")
-            return (await runs.start(store, record)).run_id
-
     with wayfarer(tmp_path / "methods") as found:
-        yield found, tmp_path, asyncio.run(recorded())
+        yield found, tmp_path, asyncio.run(recorded(tmp_path))
 
 
 def test_code_that_has_changed_leaves_the_journal_and_the_checkpoints(way: tuple[Wayfarer, Path, str]) -> None:

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 from browser_home import Desk, Shelf, filled, one, seated
-from changed_method import NAME, wayfarer
+from changed_method import NAME, recorded, wayfarer
 from server import spawned
 from serving import served
 
-from symposia import runs
 from symposia.state.store import open_store
 from symposia.tools.settings import configure
 
@@ -181,13 +180,8 @@ def test_a_run_that_is_not_there_is_answered_with_the_nearest(desk: Desk) -> Non
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Iterator[tuple[Any, Path, str]]:
-    async def recorded() -> str:
-        async with open_store(str(tmp_path / "store.db")) as store:
-            record = runs.new_record(NAME, {"model": "toy/default", "seed": 1}, {"question": "How good?"}, checkpoints="each")
-            return (await runs.start(store, record)).run_id
-
     with wayfarer(tmp_path / "methods") as found:
-        yield found, tmp_path, filled(recorded())
+        yield found, tmp_path, filled(recorded(tmp_path))
 
 
 def test_changed_code_is_said_and_what_was_kept_stays_readable(chromium: Any, changed: tuple[Any, Path, str]) -> None:
@@ -230,7 +224,7 @@ def test_a_run_of_two_thousand_calls_is_small_on_the_wire_and_in_the_page(chromi
         async with open_store(str(tmp_path / "store.db")) as store:
             return await one(store, "self_consistency", {"k": MANY, "seed": 1, "model": "toy/default"}, checkpoints="none")
 
-    run_id = filled(recorded())
+    run_id = filled(recorded(tmp_path))
     with served(tmp_path) as found, seated(chromium, found.root, {}) as desk:
         desk.open("#/runs")
         desk.page.locator("#runs-0").wait_for()
