@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from browser_home import Desk, Shelf, filled, one, seated
 from changed_method import NAME, recorded, wayfarer
+from playwright.sync_api import expect
 from server import spawned
 from serving import served
 
@@ -224,7 +225,7 @@ def test_a_run_of_two_thousand_calls_is_small_on_the_wire_and_in_the_page(chromi
         async with open_store(str(tmp_path / "store.db")) as store:
             return await one(store, "self_consistency", {"k": MANY, "seed": 1, "model": "toy/default"}, checkpoints="none")
 
-    run_id = filled(recorded(tmp_path))
+    run_id = filled(recorded())
     with served(tmp_path) as found, seated(chromium, found.root, {}) as desk:
         desk.open("#/runs")
         desk.page.locator("#runs-0").wait_for()
@@ -251,7 +252,25 @@ def test_a_menu_writes_the_filter_of_the_runs(desk: Desk) -> None:
     desk.page.wait_for_url("**status%3Afailed**")
     menu.select_option("method:magicore")
     desk.page.wait_for_url("**method%3Amagicore**")
-    assert desk.page.locator("#find").input_value() == "status:failed method:magicore"
+    expect(desk.page.locator("#find")).to_have_value("status:failed method:magicore")
     rows = desk.page.locator("[id^=runs-][role=option]")
     rows.first.wait_for()
     assert rows.count() == 2
+
+
+def test_what_is_typed_while_the_list_answers_stays(desk: Desk) -> None:
+    desk.open("#/runs")
+    desk.page.locator("#runs-0").wait_for()
+    desk.page.evaluate("""() => {
+        const box = document.querySelector("#find");
+        const typed = (text) => { box.value = text; box.dispatchEvent(new Event("input", { bubbles: true })); };
+        const replaced = history.replaceState;
+        history.replaceState = function (...given) {
+            replaced.apply(this, given);
+            history.replaceState = replaced;
+            queueMicrotask(() => typed("magicore"));
+        };
+        typed("magic");
+    }""")
+    desk.page.wait_for_url("**q=magicore**")
+    expect(desk.page.locator("#find")).to_have_value("magicore")

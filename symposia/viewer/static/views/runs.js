@@ -96,14 +96,18 @@ function Menu({ q, runs }) {
 /** @param {{q: string, hint: string, name?: string}} props */
 export function Search({ q, hint, name = "q" }) {
   const [text, setText] = useState(q);
-  useEffect(() => setText(q), [q]);
+  const sent = useRef(q); // what was typed on after the address took it is not typed over
+  const send = () => go(withQuery({ [name]: (sent.current = text) }), { replace: true });
+  useLayoutEffect(() => {
+    if (q !== sent.current) setText((sent.current = q));
+  }, [q]);
   useEffect(() => {
-    const timer = setTimeout(() => text !== q && go(withQuery({ [name]: text }), { replace: true }), 250);
+    const timer = setTimeout(() => text !== sent.current && send(), 250);
     return () => clearTimeout(timer);
   }, [text]);
   return html`<label class="search"><span class="away">Filter</span>
     <input type="search" id="find" value=${text} placeholder=${`filter: ${hint}`} onInput=${(/** @type {any} */ e) => setText(e.target.value)}
-      onKeyDown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter") { go(withQuery({ [name]: text }), { replace: true }); /** @type {any} */ (e.target).blur(); } }} /></label>`;
+      onKeyDown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter") { send(); /** @type {any} */ (e.target).blur(); } }} /></label>`;
 }
 
 /** @param {{q: string}} props */
