@@ -53,6 +53,10 @@ METHOD = Method(
     family="propose, check, refine",
     roles=("solver", "reviewer", "refiner", "judge"),
     calls="1 + max_rounds * (2 + judges * (1 + max(alone, both_orders)))",
+    by_role={
+        **{"solver": ("1", "1"), "reviewer": ("1", "max_rounds"), "refiner": ("1", "max_rounds")},
+        "judge": ("judges", "max_rounds * (1 + max(alone, both_orders))"),
+    },
 )
 
 SHOW = show.Show(

@@ -51,6 +51,7 @@ METHOD = Method(
     family="debate",
     roles=("referee", "judge"),
     calls="judges * (max_rounds + 1 + max(alone, both_orders))",
+    by_role={"referee": ("judges", "max_rounds"), "judge": ("judges", "1 + max(alone, both_orders)")},
     input=Pair,
     items="pairs",
 )

@@ -48,6 +48,10 @@ METHOD = Method(
     family="debate",
     roles=("solver", "opponent", "debater", "referee", "lister", "judge"),
     calls="3 * (1 + max_rounds) + 2",
+    by_role={
+        **{"solver": ("1", "1"), "opponent": ("2", ("0", "1")), "debater": ("2", "max_rounds")},
+        **{"referee": ("1", "1 + max_rounds"), "lister": ("1", "1"), "judge": ("1", "1")},
+    },
 )
 
 SHOW = Show(

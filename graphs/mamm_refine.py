@@ -91,7 +91,12 @@ from symposia.state.show import Show, dialogue, shown_as
 from symposia.tools.faithfulness import Mending, labels_of, mending_report
 from symposia.tools.sentences import split_sentences
 
-__all__ = ["METHOD", "RECIPES", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "NEEDS_REFERENCES", "RECIPES", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+
+# Agents choose once and then debate, or rewrite; one alone does neither.
+_DETECT = "max_sentences * (1 + max_rounds * (detectors > 1))"
+_CRITICS = "(max_rounds + (critique_by == 'rerank')) * (critics > 1)"
+_REFINERS = "(max_rounds + (refine_by == 'rerank')) * (refiners > 1)"
 
 METHOD = Method(
     name="mamm_refine",
@@ -100,8 +105,16 @@ METHOD = Method(
     year=2025,
     family="propose, check, refine",
     roles=("detector", "critic", "critique_reranker", "refiner", "refine_reranker", "outcome"),
-    calls="passes * (detectors * max_sentences * (1 + max_rounds) + (critics * max_sentences + refiners) * (2 + max_rounds))",
+    calls=f"passes * (detectors * {_DETECT} + critics * max_sentences * (1 + {_CRITICS}) + refiners * (1 + {_REFINERS}))",
     scoring="2 * max_sentences",
+    by_role={
+        "detector": ("detectors", f"passes * {_DETECT}"),
+        "critic": ("critics", f"passes * max_sentences * (1 + (critique_by == 'generate') * {_CRITICS})"),
+        "critique_reranker": ("critics", f"passes * max_sentences * (critique_by == 'rerank') * {_CRITICS}", "critic"),
+        "refiner": ("refiners", f"passes * (1 + (refine_by == 'generate') * {_REFINERS})"),
+        "refine_reranker": ("refiners", f"passes * (refine_by == 'rerank') * {_REFINERS}", "refiner"),
+        "outcome": ("1", "2 * max_sentences"),
+    },
     input=Text,
     items="summaries",
 )
@@ -119,6 +132,9 @@ SHOW = Show(
     ("intake", "split"),
 )
 """How the viewer shows its state."""
+
+NEEDS_REFERENCES = False
+"""A report of texts without labels is about their faithfulness alone."""
 
 _GPT, _CLAUDE = "openai/gpt-4o", "anthropic/claude-3-sonnet-20240229"
 RECIPES: dict[str, dict[str, list[str]]] = {
@@ -168,8 +184,10 @@ class Params(BaseParams):
     @classmethod
     def _recipe(cls, given: Any) -> Any:
         """Lay the roles that were given over those of the recipe."""
-        models = RECIPES.get(given.get("recipe") or "") if isinstance(given, dict) else None
-        return given if models is None else {**given, "roles": {**models, **(given.get("roles") or {})}}
+        recipe, roles = (given.get("recipe"), given.get("roles") or {}) if isinstance(given, dict) else (None, {})
+        if isinstance(recipe, str) and recipe in RECIPES and isinstance(roles, dict):
+            return {**given, "roles": {**RECIPES[recipe], **roles}}
+        return given
 
 
 class State(Refined, Measured):

@@ -17,37 +17,42 @@ Two agents answer a question without seeing each other, then talk in turn; at tw
 dialogue has several continuations. A branch ends where the agents agree. A tree in which they agree at once is of no use and ends there.
 
 A run knows no reference, so it grows the tree and asks the verifiers, and `tools/pairs.py` scores a finished tree by the known answers:
-`harvest` below, `symposia export` for the runs of a batch. A tree of N turns takes N replies, N readings, at most N - 1 comparisons of the
-two answers at a turn, and one look at each reply that could stand in a pair: 10 + 10 + 9 + 8 calls in the paper's tree, 21 + 21 + 20 + 12
-in the released one's.
+`harvest` below, `symposia export` for the runs of a batch; `symposia report` says how many pairs they hold, and why other siblings give
+none. A tree of N turns takes N replies, N readings, at most N - 1 comparisons of the two answers at a turn, and one look at each reply that
+could stand in a pair: 10 + 10 + 9 + 8 calls in the paper's tree, 21 + 21 + 20 + 12 in the released one's.
 
 Choices of ours where paper and code are silent or at fault: answers are kept by the agent's name (the code stores them crossed, so that its
 filter finds none of the right pairs); a reply is verified once, not once per pair, and only where a sibling answers otherwise; a pair of
 answers is compared once per tree; the running answer of a failed or refused turn is NONE and its branch ends; the personas of levels 0 and
-1 are plain; the released first persona is drawn from the seed and the question; the answer of a run is the leaves' most frequent one. The
-code's confidence by token probabilities, which selects nothing, is left out.
+1 are plain; the released first persona is drawn from the seed and the question; the answer of a run is the leaves' most frequent one.
+
+With `confidence` the extractor is asked at every turn, N calls more, whether it accepts what was said last in the dialogue, its answers
+masked; a turn keeps the probability of "yes" beside "no" as the first word, None where the model tells none. As in the code it selects
+nothing.
 """
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from langgraph.graph import END, START
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from symposia.nodes.dialogue import Branch, Dialogue, grow_level, read_answer
+from symposia.nodes import dialogue
+from symposia.nodes.dialogue import Branch, Dialogue, grow_level
 from symposia.nodes.finish import conclude
 from symposia.nodes.intake import intake
-from symposia.nodes.persuasion import LENGTH, MATCH, PERSONAS, READ, SPEAK, VERIFY, match, task_parts, verify
+from symposia.nodes.persuasion import LENGTH, MATCH, PERSONAS, READ, SPEAK, VERIFY, match, read_confidence, task_parts, verify
 from symposia.state.base import BaseParams, Method, Question, Sampling
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan
 from symposia.state.show import Show, tree
 from symposia.tools import preferences, trees
 from symposia.tools.llm import quorum
-from symposia.tools.pairs import PREFERENCE, Preference, Rules, find_pairs
+from symposia.tools.pairs import PREFERENCE, Harvest, Preference, Rules, find_pairs
 from symposia.tools.vote import tally, winner
 
 METHOD = Method(
@@ -57,7 +62,13 @@ METHOD = Method(
     year=2024,
     family="debate",
     roles=("debater", "extractor", "matcher", "verifier"),
-    calls="2 * (10 + 11 * released) + merge_aliases * (9 + 11 * released) + verify_kind * (8 + 4 * released)",
+    calls="(2 + confidence) * (10 + 11 * released) + merge_aliases * (9 + 11 * released) + verify_kind * (8 + 4 * released)",
+    by_role={
+        "debater": ("2", ("3 + 4 * released", "7 + 7 * released")),
+        "extractor": ("1", "(1 + confidence) * (10 + 11 * released)"),
+        "matcher": ("1", "merge_aliases * (9 + 11 * released)"),
+        "verifier": ("1", "verify_kind * (8 + 4 * released)"),
+    },
 )
 
 SHOW = Show(
@@ -83,6 +94,7 @@ class Params(BaseParams):
     both_answer_first: bool = Field(True, description="B's first reply does not see A's; on in every script of the authors")
     merge_aliases: bool = Field(True, description="ask the matcher whether two answers differ in wording only")
     verify_kind: bool = Field(True, description="ask the verifier whether a reply agrees; on in every script of the authors")
+    confidence: bool = Field(False, description="ask how likely the extractor accepts each turn, by token probabilities; selects nothing")
     personas: dict[str, str] = Field(PERSONAS, description="what a persona is told, by name; names not given keep theirs")
     prompts: dict[str, str] = Field(
         {"debater": SPEAK, "extractor": READ, "matcher": MATCH, "verifier": VERIFY}, description="templates by role"
@@ -105,6 +117,11 @@ class Params(BaseParams):
         if unknown:
             raise ValueError(f"no persona {unknown[0]!r}; there are {', '.join(PERSONAS)}")
         return {**PERSONAS, **given}
+
+    @model_serializer(mode="wrap")
+    def _recorded(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `confidence` out where it is off: so runs from before it was there still replay."""
+        return {name: value for name, value in write(self).items() if name != "confidence" or value}
 
 
 class State(Dialogue):
@@ -139,6 +156,21 @@ async def speak(state: State) -> dict[str, Any]:
 
     branches = [branch(tip, place, persona) for tip in tips for place, persona in enumerate(plan[level])]
     return await grow_level(state, branches, params["both_answer_first"])
+
+
+async def read_answer(state: State) -> dict[str, Any]:
+    """Read the answer of every new turn, close the branches that agree or failed, and read how confident the turns are, if wanted.
+
+    Raises:
+        SymposiaError: Fewer readings of answers than `quorum` came back.
+    """
+    told = await dialogue.read_answer(state)
+    if not Params.of(state).confidence:
+        return told
+    graph = trees.read_tree(trees.graft(state["tree"], [told["tree"]]))
+    read = partial(read_confidence, state["params"], state["question"])
+    sure = await fan([partial(read, trees.masked(graph, node["id"])) for node in told["tree"]["nodes"]])
+    return {"tree": {"nodes": [{**node, "confidence": one["value"]} for node, one in zip(told["tree"]["nodes"], sure, strict=True)]}}
 
 
 def route(state: State) -> Literal["speak", "merge_aliases", "finish"]:
@@ -228,16 +260,35 @@ def harvest(state: Mapping[str, Any], accepted: Sequence[str], rules: Rules | No
         rules: How pairs are scored and chosen; by default those of the run's profile.
     """
     params, graph = state["params"], trees.read_tree(state["tree"])
-    if not disputed(graph):
-        return []
-    given = rules or Rules(released=params["released"], verified=params["verify_kind"])
     task = task_parts(params, state["question"], "")
     found = []
-    for pair in find_pairs(graph, accepted, given).pairs:
+    for pair in _pairs_in(state, accepted, rules).pairs:
         messages = trees.view(graph, pair["parent"], pair["agent"], task, params["both_answer_first"])
         prompt = [{"role": m["role"], "content": "".join(m["content"])} for m in messages]
         found.append(PREFERENCE.validate_python({**pair, "question": state["question"], "prompt": prompt, "accepted": list(accepted)}))
     return found
+
+
+def _pairs_in(state: Mapping[str, Any], accepted: Sequence[str], rules: Rules | None = None) -> Harvest:
+    params, graph = state["params"], trees.read_tree(state["tree"])
+    given = rules or Rules(released=params["released"], verified=params["verify_kind"])
+    return find_pairs(graph, accepted, given) if disputed(graph) else Harvest()
+
+
+def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
+    """What finished runs hold to train on, each given as its last state and its accepted answers.
+
+    Trees, those of them in which nobody disagreed, pairs by kind, and by reason how many times two siblings give none.
+    """
+    harvests = [_pairs_in(state, accepted) for state, accepted in finished]
+    kinds = Counter(pair["kind"] for harvest in harvests for pair in harvest.pairs)
+    reasons = sum((harvest.reasons for harvest in harvests), Counter[str]())
+    return {
+        "trees": len(harvests),
+        "undisputed": sum(not disputed(trees.read_tree(state["tree"])) for state, _ in finished),
+        "pairs": {kind: kinds[kind] for kind in ("resist", "accept")},
+        "siblings_without_pair": dict(sorted(reasons.items())),
+    }
 
 
 def export(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]], folder: Path) -> dict[str, int]:

@@ -57,6 +57,7 @@ METHOD = Method(
     family="debate",
     roles=("debater", "extractor"),
     calls="4",
+    by_role={"debater": ("1", "1"), "extractor": ("1", "3")},
     input=Disputed,
     items="dialogues",
 )

@@ -44,6 +44,13 @@ METHOD = Method(
     family="debate",
     roles=("debater", "extractor"),
     calls="2 * max_turns * (1 + both_orders)",
+    by_role={
+        "debater": (
+            "2",
+            ("(max_turns + 1) // 2 + both_orders * (max_turns // 2)", "max_turns // 2 + both_orders * ((max_turns + 1) // 2)"),
+        ),
+        "extractor": ("1", "max_turns * (1 + both_orders)"),
+    },
 )
 
 SHOW = Show(

@@ -45,6 +45,7 @@ METHOD = Method(
     family="debate",
     roles=("debater", "extractor"),
     calls="5",
+    by_role={"debater": ("1", "3"), "extractor": ("1", "2")},
 )
 
 SHOW = Show({"replies": dialogue()}, {"read_answer": "{read[-1]}"}, ("intake",))

@@ -63,6 +63,12 @@ def _lower(answer: Any) -> Any:
     return answer.strip().lower() if isinstance(answer, str) else answer
 
 
+def _numbered(answer: Any) -> Any:
+    if isinstance(answer, bool):
+        raise ValueError("true and false are no numbers")
+    return answer
+
+
 class Verdict(BaseModel):
     """The form of a yes or no."""
 
@@ -72,7 +78,7 @@ class Verdict(BaseModel):
 
 def choice_form(n: int) -> type[BaseModel]:
     """The form of a choice among n numbered candidates."""
-    return create_model("Choice", reasoning=(str, ...), answer=(int, Field(ge=1, le=n)))
+    return create_model("Choice", reasoning=(str, ...), answer=(Annotated[int, BeforeValidator(_numbered)], Field(ge=1, le=n)))
 
 
 def json_reader(form: type[BaseModel]) -> Parser:
@@ -153,7 +159,7 @@ def opinions(ballot: Ballot | None, agent: int, say: Callable[[str], str]) -> li
     votes = ballot["votes"] if ballot else []
     mine = [agent] if agent < len(votes) else []
     told = [v for i in [*mine, *(i for i in range(len(votes)) if i != agent)] if (v := votes[i])]
-    lines = [part for n, v in enumerate(told, 1) for part in (f"\nAgent {n}: {say(v['choice'])}. ", bare(v["reasoning"]))]
+    lines = [part for n, v in enumerate(told, 1) for part in (f"\nAgent {n}: {say(v['choice'])}. ", fenced(bare(v["reasoning"])))]
     return [_AGAIN, *lines] if lines else []
 
 

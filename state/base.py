@@ -129,6 +129,10 @@ class BaseState(Question):
     stop_reason: NotRequired[str]
 
 
+Share = str | tuple[str, ...]
+"""The calls of each agent of a role, as an expression over the parameters; where agents differ, one for each of them."""
+
+
 @dataclass(frozen=True)
 class Method:
     """Metadata of a method, from which the command line, the tables, the server and `langgraph.json` are made."""
@@ -143,16 +147,21 @@ class Method:
     """Completions of a question at most, as an expression over the parameters, scoring not counted."""
     scoring: str = "0"
     """Scorer calls of a question at most, likewise."""
-    by_role: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)
+    by_role: Mapping[str, tuple[str, Share] | tuple[str, Share, str]] = field(default_factory=dict)
     """Of both, the part of each role that can be told, likewise: how many agents it has, who take turns among its models, the calls of
     each, and maybe the role whose models it has without any of its own."""
+    by_choice: Mapping[str, str] = field(default_factory=dict)
+    """Likewise the calls of each role of whose models a run chooses, so that any one of them may make them all; under "" the calls for
+    which a run takes its own model, whatever the roles name."""
+    from_artefact: Mapping[str, str] = field(default_factory=dict)
+    """Roles whose models an artefact names where the run names none, with the key under which it does."""
     input: type = Question
     items: str = "arithmetic"
     """The bundled set of toy problems this method is shown on."""
 
     def count(self, expression: str, params: BaseParams) -> int:
         """The value of `calls` or `scoring` for given parameters."""
-        return int(_value(ast.parse(expression, mode="eval").body, params.model_dump()))
+        return int(_value(ast.parse(expression, mode="eval").body, dict(params)))
 
 
 _OPERATORS: dict[type, Callable[..., Any]] = {
@@ -162,6 +171,7 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Pow: operator.pow,
 }
+_COMPARISONS: dict[type, Callable[..., bool]] = {ast.Eq: operator.eq, ast.Gt: operator.gt}
 
 
 def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
@@ -169,6 +179,8 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=int() as value):
             return value
+        case ast.Compare(left=ast.Name() as left, ops=[op], comparators=[ast.Constant(value=value)]) if type(op) in _COMPARISONS:
+            return int(_COMPARISONS[type(op)](_value(left, names), value))
         case ast.Name(id=name):
             if name not in names:
                 raise ValueError(f"no parameter {name!r}")

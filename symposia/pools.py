@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,6 +12,9 @@ from symposia.state.base import BaseParams, Method
 from symposia.state.errors import BadInput, UnknownName, shorten
 from symposia.tools.pool.plan import Hosted, PoolSettings, command_of, hosted, of_pool
 from symposia.tools.settings import settings
+
+if TYPE_CHECKING:
+    from symposia.state.store import Store
 
 T = TypeVar("T")
 _POSITIVE = ("memory", "resident", "start_seconds", "stop_seconds")
@@ -62,23 +65,42 @@ def check(model: str) -> None:
 def calls_by_model(method: Method, params: BaseParams) -> dict[str, int]:
     """Calls of a question at most by model, of each model for which the method's formulas can tell.
 
-    Several models of a role take turns among its agents. What is left of all calls, for roles that the formulas do not tell apart, is told
-    where the run has one model for everything of them; where an artefact may name others, nothing is told.
+    Several models of a role take turns among its agents; where a run chooses among them, each may make all calls. What is left, for roles
+    that the formulas do not tell apart, is told where the run has one model for everything of them. Where an artefact names models that
+    `params` lack, nothing is told.
     """
     found: Counter[str] = Counter()
     left = method.count(method.calls, params) + method.count(method.scoring, params)
     for role, (agents, each, *stage) in method.by_role.items():
-        n, times, models = method.count(agents, params), method.count(each, params), _players(params, role, *stage)
-        left -= n * times
-        for place, model in enumerate(models):
-            found[model] += (n // len(models) + (place < n % len(models))) * times
-    others = [role for role in method.roles if role not in {*method.by_role, "embedder"}]
-    if params.artefact and not params.roles.keys() >= set(others):
+        n, models = method.count(agents, params), _players(params, role, *stage)
+        shares = [method.count(each, params)] * n if isinstance(each, str) else [method.count(one, params) for one in each]
+        left -= sum(shares)
+        for agent, share in enumerate(shares):
+            found[models[agent % len(models)]] += share
+    for role, calls in method.by_choice.items():
+        left -= (n := method.count(calls, params))
+        for model in dict.fromkeys(_players(params, role)):
+            found[model] += n
+    if params.artefact and not all(params.roles.get(role) for role in method.from_artefact):
         return {}
+    others = [role for role in method.roles if role not in {*method.by_role, *method.by_choice, "embedder"}]
     unknown = {model for role in others for model in [params.model, *_players(params, role)]}
     if len(unknown) == 1:
         found[unknown.pop()] += left
     return {model: n for model, n in found.items() if n and model not in unknown}
+
+
+async def roles_of(store: "Store", method: Method, params: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """The models of a run by role, with those that its artefact names for roles without any.
+
+    Raises:
+        UnknownName: The artefact is not in the store.
+    """
+    roles = dict(params["roles"])
+    if params["artefact"] and method.from_artefact:
+        content = (await store.artefact(params["artefact"]))["content"]
+        roles |= {role: content[key] for role, key in method.from_artefact.items() if not roles.get(role) and content.get(key)}
+    return roles
 
 
 def _players(params: BaseParams, *roles: str) -> list[str]:

@@ -67,7 +67,7 @@ def train(
         lora_rank=lora_rank,
         lora_alpha=lora_alpha,
         lora_dropout=lora_dropout,
-        lora_modules=tuple(lora_modules.split(",")) if lora_modules else None,
+        lora_modules=tuple(name.strip() for name in lora_modules.split(",")) if lora_modules else None,
         seed=seed,
     )
     record = training.train(model, data, out, settings, arm)

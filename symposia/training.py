@@ -243,15 +243,15 @@ def _adapter(base: Any, settings: Settings) -> Any:
     """The settings of the adapter."""
     from peft import LoraConfig
 
-    wanted, layers = settings.lora_modules, {name.rsplit(".", 1)[-1] for name, part in base.named_modules() if hasattr(part, "weight")}
-    if not layers & set(wanted):
+    layers = {name.rsplit(".", 1)[-1] for name, part in base.named_modules() if hasattr(part, "weight")}
+    if missing := [name for name in settings.lora_modules if name not in layers]:
         remedy = f"--lora-modules with some of {', '.join(sorted(layers))}; or --lora-rank 0 to train every weight"
-        raise BadInput(f"the model has no layers named {', '.join(wanted)}", remedy=remedy)
+        raise BadInput(f"the model has no layers named {', '.join(missing)}", remedy=remedy)
     return LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,
         lora_dropout=settings.lora_dropout,
-        target_modules=sorted(layers & set(wanted)),
+        target_modules=sorted(settings.lora_modules),
         task_type="CAUSAL_LM",
     )
 

@@ -56,6 +56,8 @@ class Play:
             return "same" if set(two) in self.matches else "different"
         if '"agreeing" or "disagreeing"' in prompt:
             return "agreeing" if self.agrees(TAG.findall(prompt)[-1]) else "disagreeing"
+        if '"yes" or "no"' in prompt:
+            return "yes"
         turn = self.turn_of(messages)
         self.asked.append((turn, messages))
         return self.words.get(turn, f"[{turn}] I would say it is {self.answer_of(turn)}.")

@@ -90,6 +90,7 @@ class Behaviour:
     retry_after: str | None = "1"  # of a 429 or 503 that names none: seconds, `date:SECONDS` or None
     faults: dict[str, float] | list[str] = field(default_factory=list)
     fault_path: str = ""  # only requests whose path holds this
+    likely: dict[str, float] = field(default_factory=dict)  # log-probabilities of the first tokens, told to who asks; none are null
     hold: bool = False  # every 200 waits for `/_release`
     hold_last: bool = False  # of every stream the last piece of text waits for `/_release`
     kill: Json | None = None  # {"pid": p, "answered": n}: SIGKILL p when the n-th 200 is sent, before p can read it
@@ -397,7 +398,7 @@ class Server:
             {
                 "index": i,
                 "message": {"role": "assistant", "content": reply.text, "refusal": reply.refusal},
-                "logprobs": None,
+                "logprobs": self._logprobs() if body.get("top_logprobs") else None,
                 "finish_reason": reply.finish_reason,
             }
             for i, reply in enumerate(replies)
@@ -405,6 +406,10 @@ class Server:
         if exchange.kind == "no_choices":
             choices = []
         await exchange.send({**frame, "object": "chat.completion", "choices": choices, "usage": usage})
+
+    def _logprobs(self) -> Json | None:
+        tokens = [{"token": token, "logprob": value, "bytes": None} for token, value in self.behaviour.likely.items()]
+        return {"content": [{**tokens[0], "top_logprobs": tokens}]} if tokens else None
 
     def _checked_prompt(self, body: Json) -> str:
         if not isinstance(body.get("messages"), list) or not body["messages"]:

@@ -92,13 +92,23 @@ def test_a_method_counts_its_calls_from_its_parameters():
 
 @pytest.mark.parametrize(
     ("expression", "value"),
-    [("n ** depth", 8), ("n - 1 + depth // 2", 2), ("max(n, depth, 1)", 3), ("min(n, depth) * (1 + n)", 6), ("0", 0)],
+    [
+        ("n ** depth", 8),
+        ("depth * (n > 1) + (n > 2)", 3),
+        ("depth + (model == 'toy/default')", 4),
+        ("n - 1 + depth // 2", 2),
+        ("max(n, depth, 1)", 3),
+        ("min(n, depth) * (1 + n)", 6),
+        ("0", 0),
+    ],
 )
 def test_expressions_over_parameters(expression, value):
     assert METHOD.count(expression, Small()) == value
 
 
-@pytest.mark.parametrize("expression", ["n / 2", "__import__('os')", "n if n else 1", "n.bit_length()", "'n'", "-n", "1.5"])
+@pytest.mark.parametrize(
+    "expression", ["n / 2", "__import__('os')", "n if n else 1", "n.bit_length()", "'n'", "-n", "1.5", "n < 2", "1 < n > 0", "n > depth"]
+)
 def test_an_expression_that_is_no_whole_number_arithmetic_is_refused(expression):
     with pytest.raises(ValueError, match="not arithmetic over parameters"):
         METHOD.count(expression, Small())

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import math
 from functools import partial
 from typing import Literal
 
@@ -11,7 +12,7 @@ import pytest
 from pydantic import BaseModel, Field
 from server import Server
 
-from symposia.runs import ledger
+from symposia.result import ledger
 from symposia.state.base import BaseParams, Sampling
 from symposia.state.errors import (
     EndpointDown,
@@ -30,8 +31,8 @@ from symposia.state.store import open_store
 from symposia.tools import llm
 from symposia.tools.completion import complete
 from symposia.tools.limits import Limiter, limiter
-from symposia.tools.llm import ask, prompt, quorum, sample
-from symposia.tools.providers import price
+from symposia.tools.llm import ask, leaning, prompt, quorum, sample
+from symposia.tools.providers import price, tells_tokens
 from symposia.tools.rewards import read_score
 from symposia.tools.settings import configure, settings
 
@@ -376,6 +377,52 @@ class Verdict(BaseModel):
 
     label: Literal["right", "wrong"]
     steps: list[int] = []
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("likely", "value"),
+    [
+        ({"yes": -1.0, "no": -1.0, "perhaps": -0.1}, 0.5),
+        (
+            {" Yes": -0.5, "\u2581yes": -0.7, '"no': -3.0},
+            (math.exp(-0.5) + math.exp(-0.7)) / (math.exp(-0.5) + math.exp(-0.7) + math.exp(-3)),
+        ),
+        ({"yes": -0.2}, 1.0),
+        ({"Yesterday": -0.1}, None),
+        ({"yes": -9999.0, "no": -9999.0}, None),
+        ({}, None),
+    ],
+)
+async def test_a_leaning_is_the_share_of_one_word_beside_the_other(model, likely, value):
+    run, lean = Run("r"), partial(leaning, params(model=model), "extractor", HI, ("yes", "no"))
+    async with Server(likely=likely, record_bodies=True) as server:
+        configure(api_base=server.url, api_key=KEY)
+        reply = await within(run, lean)
+        (body,) = [each["body"] for each in server.log]
+    assert (reply["status"], reply["value"]) == ("ok", value if value is None else pytest.approx(value))
+    assert (body["logprobs"], body["top_logprobs"]) == (True, 20)
+    assert await within(Run("r", entries=run.live, strict=True), lean) == reply
+
+
+def test_only_providers_that_tell_probabilities_are_asked_for_them():
+    names = (
+        "anthropic/claude-3-sonnet-20240229",
+        "openai/gpt-4o",
+        "hosted_vllm/any",
+        "compatible/any",
+        "local/any",
+        "toy/default",
+        "no/such",
+    )
+    assert [tells_tokens(name) for name in names] == [False, True, True, True, True, True, False]
+
+
+async def test_a_leaning_that_fails_is_none():
+    async with Server(faults={"400": 1.0}) as server:
+        configure(api_base=server.url)
+        reply = await within(Run("r"), partial(leaning, params(), "extractor", HI, ("yes", "no")))
+    assert (reply["status"], reply["value"]) == ("failed", None)
 
 
 async def test_structured_output_is_asked_for_where_the_provider_has_it():

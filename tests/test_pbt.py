@@ -7,6 +7,7 @@ accept pair) are under test as faults that we do not have. Trees are written as 
 import itertools
 import json
 import random
+import re
 from fractions import Fraction
 
 import networkx as nx
@@ -14,6 +15,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from persuasion import OSLO, PARIS, QUESTION, ROME, TAG, Play, grown
 
+from symposia import runs
 from symposia.graphs import pbt
 from symposia.graphs.pbt import PLAN, RELEASED_PLAN, Params, graph, harvest
 from symposia.nodes.persuasion import PERSONAS, read_short, tidy
@@ -537,3 +539,71 @@ def test_pbt_unknown_personas_are_said():
     with pytest.raises(ValueError, match="no persona 'shy'"):
         Params(personas={"shy": "You are shy."})
     assert Params(personas={"logical": "Reason."}).personas["resistant"] == PERSONAS["resistant"]
+
+
+# Confidence
+
+
+async def test_pbt_confidence_is_read_at_every_turn_from_a_dialogue_without_its_answers(script):
+    state, _ = await play(script, ACCEPT_B, words={"r.0.0.0.1": "rome"}, confidence=True)
+    asked = [prompt for prompt in script.prompts["read_answer"] if '"yes" or "no"' in prompt]
+    assert len(asked) == state["stats"]["generated"] - 1  # an empty turn says nothing to accept
+    assert not any(re.search(f"{PARIS}|{ROME}", prompt.split("Question:")[1], re.I) for prompt in asked)
+    assert asked[1].endswith("A: [r.0] I would say it is [answer of A].\nB: [r.0.0] I would say it is [answer of B].")
+    turns = [node for node in state["tree"]["nodes"] if node["id"] != "r"]
+    assert {node["confidence"] for node in turns} == {None}  # this model tells no probabilities
+    assert len(harvest(state, ACCEPTED)) == 3
+
+
+@pytest.mark.parametrize("released", [False, True])
+async def test_pbt_confidence_costs_a_call_a_turn_and_nothing_without_it(script, released):
+    plan = RELEASED_PLAN if released else PLAN
+    await play(script, {}, plan=plan, released=released, confidence=True)
+    assert script.calls == pbt.METHOD.count(pbt.METHOD.calls, Params(released=released, confidence=True))
+    state, _ = await play(script, {}, plan=plan, released=released)
+    assert not any("confidence" in node for node in state["tree"]["nodes"])
+
+
+async def test_pbt_confidence_is_a_probability_where_the_model_tells_them(sqlite):
+    row = {"question": "Omar has 45 stamps. He gives 18 stamps to Priya. How many stamps does Omar have left?"}
+    result = await runs.start(sqlite, runs.new_record("pbt", {"model": "toy/default?error=0.5", "seed": 1, "confidence": True}, row))
+    report, execution = await runs.replay(sqlite, result.run_id)
+    assert report["identical"]
+    found = [node["confidence"] for node in execution.values["tree"]["nodes"] if node["id"] != "r"]
+    assert len(found) == execution.values["stats"]["generated"]
+    assert {0.8} < set(found) <= {0.5, 0.6, 0.65, 0.7, 0.8}
+
+
+def test_pbt_runs_from_before_there_was_a_confidence_have_the_parameters_of_today():
+    assert "confidence" not in Params().model_dump(mode="json")
+    again = Params.model_validate(json.loads(Params(confidence=True).model_dump_json()))
+    assert again.confidence
+    assert again != Params()
+
+
+# What is left out
+
+
+def test_pbt_a_report_counts_pairs_and_the_reasons_of_siblings_without_one():
+    def finished(table, **stances):
+        tree = nx.node_link_data(grown(table, **stances), edges="edges")
+        return {"tree": tree, "question": QUESTION, "params": Params().model_dump(mode="json")}, ACCEPTED
+
+    agreed = {"r.0": PARIS, "r.0.0": PARIS}
+    found = pbt.report(
+        [finished(one) for one in (ACCEPT_B, RESIST_A, RIGHT, WRONG, agreed)] + [finished(ACCEPT_A, stance={"r.0.0.0": None})]
+    )
+    assert found["trees"] == 6
+    assert found["undisputed"] == 1
+    assert found["pairs"] == {"resist": 1, "accept": 4}
+    assert found["siblings_without_pair"]["refuted"] == 1
+    assert found["siblings_without_pair"]["both right"] >= 7
+    assert pbt.report([]) == {"trees": 0, "undisputed": 0, "pairs": {"resist": 0, "accept": 0}, "siblings_without_pair": {}}
+
+
+def test_pbt_inv09_an_export_leaves_no_file_of_an_earlier_one(tmp_path):
+    export(groups_of(40), tmp_path)
+    (tmp_path / "notes.jsonl").write_text("mine")
+    counts = export(groups_of(4), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*counts, "notes.jsonl"}
+    assert not any(".valid." in name for name in counts)

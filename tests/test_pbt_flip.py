@@ -8,6 +8,7 @@ from persuasion import OSLO, PARIS, QUESTION, ROME
 
 from symposia import registry, runs
 from symposia.graphs import pbt_balanced, pbt_flip
+from symposia.inputs import row_input
 from symposia.nodes.persuasion import PERSONAS
 from symposia.state.errors import BadInput
 from symposia.tools import toy
@@ -203,7 +204,7 @@ def test_a_pair_that_was_exported_is_an_item():
     scores = {"chosen_score": 1, "rejected_score": 0, "parent": "r.0", "chosen_turn": "r.0.0", "rejected_turn": "r.0.1"}
     answers = {key: {"A": PARIS, "B": ROME} for key in ("parent_answers", "chosen_answers", "rejected_answers")}
     row = preference_row({**pair, **scores, **answers})
-    inputs, _ = runs.row_input(registry.load("pbt_balanced"), json.loads(json.dumps(row)))
+    inputs, _ = row_input(registry.load("pbt_balanced"), json.loads(json.dumps(row)))
     assert inputs == {"question": QUESTION, "prompt": DIALOGUE}
     assert runs.new_record("pbt_balanced", {}, inputs)["input"] == inputs
 

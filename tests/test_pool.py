@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from symposia.state.store import open_store
 from symposia.tools.completion import complete
 from symposia.tools.embed import embed
 from symposia.tools.limits import limiter
+from symposia.tools.pool import engine as engine_module
 from symposia.tools.pool.plan import Hosted, PoolSettings, command_of, hosted
 from symposia.tools.pool.residence import engines, pool
 from symposia.tools.served_reward import outcome
@@ -99,11 +101,15 @@ def test_the_command_is_vllms_with_memory_quantisation_and_sleep():
 
 
 def test_no_shell_reads_a_name():
-    words = command_of(Hosted("a b; rm -rf /", "$(touch x)"), PoolSettings(command="serve {weights} {name}"), 1)
-    assert words == ["serve", "$(touch x)", "a b; rm -rf /"]
+    words = command_of(Hosted("a b; rm -rf /", "$(touch x)"), PoolSettings(command="serve {weights} {name} {port}"), 1)
+    assert words == ["serve", "$(touch x)", "a b; rm -rf /", "1"]
 
 
-@pytest.mark.parametrize(("command", "says"), [("serve {model}", "placeholders"), ("serve 'x", "cannot be read"), ("", "empty")])
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [("serve {model}", "placeholders"), ("serve 'x", "cannot be read"), ("", "empty"), ("serve {weights}", "no port")]
+    + [(f"serve {field} {{port}}", "placeholders") for field in ("{weights.x}", "{weights[x]}", "{}", '{"type": "LAST"}')],
+)
 def test_a_template_that_cannot_be_read_says_so(command, says):
     with pytest.raises(BadInput, match=says):
         command_of(Hosted("a", "a"), PoolSettings(command=command), 1)
@@ -179,7 +185,7 @@ async def test_an_engine_starts_on_the_first_call_and_serves_the_others():
     served_by(model("a"))
     assert await said(*["a"] * 20) == ["I am a. The answer is \\boxed{4}."] * 20
     assert books("start", "call") == ["start a"] + ["call a"] * 20
-    assert engines() == {"local/a": {"loads": 1, "pids": pids()}}
+    assert engines() == {"local/a": {"loads": 1, "pids": pids(), "failures": 0}}
 
 
 def test_engines_end_with_the_event_loop_and_what_they_started_too():
@@ -291,10 +297,36 @@ async def test_an_engine_that_does_not_start_fails_the_call_with_its_last_words(
     assert await said("b") == ["I am b. The answer is \\boxed{4}."]
 
 
+def test_a_batch_tells_of_an_engine_that_failed_though_its_rows_did_not(symposia: Command) -> None:
+    done = batch(symposia, config=CONFIG + 'arguments = ["--fail", "no memory"]\n')
+    assert done.code == 0, done.err
+    assert "local/b started 1x, 1x in vain" in done.out
+    assert "no memory" in done.err
+
+
 async def test_a_program_that_is_not_there_names_the_extra():
-    configure(pool=PoolSettings({"a": Hosted("a", "w")}, "no-such-engine {weights}"))
+    configure(pool=PoolSettings({"a": Hosted("a", "w")}, "no-such-engine {weights} {port}"))
     with pytest.raises(EngineFailed, match=r"no program 'no-such-engine'.*symposia\[vllm\]"):
         await said("a")
+
+
+async def test_a_port_that_others_take_before_the_engine_listens_is_left_to_them(monkeypatch):
+    served_by(model("a"))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        ports, free = [other.getsockname()[1]], engine_module._free_port
+        monkeypatch.setattr(engine_module, "_free_port", lambda: ports.pop() if ports else free())
+        assert await said("a") == ["I am a. The answer is \\boxed{4}."]
+    assert len(pids()) == 2
+    assert gone(pids()[0])
+
+
+async def test_logs_that_cannot_be_written_are_named():
+    Path("file").write_text("")
+    served_by(model("a"), logs="file/engines")
+    with pytest.raises(EngineFailed, match="engine of a cannot be started: ") as failed:
+        await said("a")
+    assert failed.value.remedy.startswith("see to file/engines")
 
 
 async def test_whoever_waits_and_is_cancelled_leaves_no_trace():
@@ -332,7 +364,8 @@ async def test_the_pool_ends_what_it_was_ending_when_it_was_stopped():
 
 
 async def test_an_engine_is_told_no_key_and_a_long_log_begins_anew(monkeypatch):
-    monkeypatch.setenv("SOME_PROVIDER_API_KEY", "secret")
+    for name in ("SOME_PROVIDER_API_KEY", "SYMPOSIA_REWARD_KEY", "SYMPOSIA_STORE"):
+        monkeypatch.setenv(name, "secret")
     served_by(model("a"))
     log = Path(".symposia/engines/a.log")
     log.parent.mkdir(parents=True)
@@ -499,6 +532,13 @@ def test_the_plan_is_shown_and_starts_nothing(symposia: Command) -> None:
     assert not Path("books").exists()
 
 
+def test_a_run_says_what_it_starts_before_it_does(symposia: Command) -> None:
+    Path("symposia.toml").write_text('[pool]\ncommand = "no-such-engine {port}"\n[pool.models.a]\nweights = "a"\n')
+    done = symposia("run", "chain_of_thought", "2 + 2?", "--model", "local/a")
+    assert done.code == 1
+    assert -1 < done.err.find("local/a (*): no-such-engine PORT") < done.err.find("there is no program")
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [(("--engine", "processes"), "one process holds"), (("--role", "solver=local/c"), "unknown model of the pool 'c'")],
@@ -527,13 +567,21 @@ TOLD = [name for name in registry.names() if registry.load(name).method.by_role]
 async def test_the_calls_of_a_model_are_those_of_the_longest_course(name, roles, script, sqlite):
     worst(script)
     loaded = registry.load(name)
-    named = {role: [f"script/{role}", "script/b"] for role in loaded.method.by_role} if roles is None else roles
+    known = {*loaded.method.by_role, *loaded.method.by_choice}
+    named = {role: [f"script/{role}", "script/b"] for role in known} if roles is None else roles
     record = record_of(name, model="script/any", roles={role: models for role, models in named.items() if role in loaded.method.roles})
     result = await runs.start(sqlite, record)
     assert result.status == "ok", result.error
-    made = Counter()
+    made, by_choice = Counter(), Counter()
     for entry in await sqlite.entries(result.run_id):
-        made[entry.request.get("model")] += entry.usage.calls
-    told = calls_by_model(loaded.method, make_params(loaded, record["params"]))
-    assert told == {model: made[model] for model in told}
-    assert told or name == "symbolic_moe"
+        chosen = entry.usage.role in loaded.method.by_choice
+        (by_choice if chosen else made)[entry.request.get("model")] += entry.usage.calls
+    params = make_params(loaded, record["params"])
+    told, most = calls_by_model(loaded.method, params), Counter()
+    for role, calls in loaded.method.by_choice.items():
+        models = params.roles.get(role, params.model)
+        most.update(dict.fromkeys([models] if isinstance(models, str) else models, loaded.method.count(calls, params)))
+    assert told == {model: made[model] + most[model] for model in told}
+    assert all(by_choice[model] <= most[model] for model in by_choice)
+    assert sum(by_choice.values()) == sum(loaded.method.count(calls, params) for calls in loaded.method.by_choice.values())
+    assert told

@@ -43,7 +43,7 @@ def provider(module: ModuleType) -> Any:
     class Compatible(module.CustomLLM):  # type: ignore[misc, name-defined]
         async def acompletion(self, *args: Any, **options: Any) -> Any:
             reply = await _post(options)
-            return _filled(module, options["model_response"], reply)
+            return _filled(module, options["model_response"], reply, "top_logprobs" in (options.get("optional_params") or {}))
 
     return Compatible()
 
@@ -119,10 +119,10 @@ async def _events(response: ClientResponse) -> AsyncIterator[dict[str, Any]]:
             yield event
 
 
-def _filled(module: ModuleType, response: Any, reply: dict[str, Any]) -> Any:
-    """LiteLLM's response object with the reply in it."""
+def _filled(module: ModuleType, response: Any, reply: dict[str, Any], probable: bool) -> Any:
+    """LiteLLM's response object with the reply in it, and where they were asked for the probabilities of its tokens."""
     try:
-        response.choices = [_choice(module, i, choice) for i, choice in enumerate(reply["choices"])]
+        response.choices = [_choice(module, i, choice, probable) for i, choice in enumerate(reply["choices"])]
         used = reply.get("usage") or {}
         sent, back = int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0)
     except (TypeError, ValueError, AttributeError, KeyError) as error:
@@ -134,8 +134,9 @@ def _filled(module: ModuleType, response: Any, reply: dict[str, Any]) -> Any:
     return response
 
 
-def _choice(module: ModuleType, index: int, choice: dict[str, Any]) -> Any:
+def _choice(module: ModuleType, index: int, choice: dict[str, Any], probable: bool) -> Any:
     said = choice["message"]
     fields = {"refusal": said["refusal"]} if said.get("refusal") else None
     message = module.Message(role="assistant", content=said.get("content"), provider_specific_fields=fields)
-    return module.Choices(index=index, finish_reason=str(choice.get("finish_reason") or "stop"), message=message)
+    told = {"logprobs": choice["logprobs"]} if probable and choice.get("logprobs") else {}
+    return module.Choices(index=index, finish_reason=str(choice.get("finish_reason") or "stop"), message=message, **told)

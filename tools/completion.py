@@ -3,6 +3,7 @@
 The only place that calls LiteLLM, whose own retries wait for nothing and hide the 429: they are off, and `tools/retry.py` does it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from symposia.tools.failures import named
 from symposia.tools.limits import Limiter, limiter
 from symposia.tools.pool.plan import LOCAL
 from symposia.tools.pool.residence import house
-from symposia.tools.providers import litellm, loaded, price, route, takes_schema, unheard
+from symposia.tools.providers import litellm, loaded, price, route, takes_schema, tells_tokens, unheard
 from symposia.tools.retry import retrying
 from symposia.tools.settings import settings
 from symposia.tools.tokens import Telling, telling, writing
@@ -37,6 +38,7 @@ async def complete(
     seed: int | None = None,
     schema: type[BaseModel] | None = None,
     form: Mapping[str, Any] | None = None,
+    likely: int = 0,
 ) -> list[dict[str, Any]]:
     """`n` replies of a model, or fewer when the provider gives fewer: `{"text", "finish", "refusal"}` each.
 
@@ -49,6 +51,8 @@ async def complete(
         seed: The run's seed, from which the call's own is made; None sends none.
         schema: Asks for JSON of this shape where the provider can.
         form: The form of the reply, as OpenAI's `response_format`; unlike `schema` no wish, but a demand.
+        likely: How many of the likeliest first tokens are wanted with their probabilities; then a reply has `likely`, these by token, or
+            None where the provider tells none.
 
     Raises:
         BadInput: The provider takes no `form`.
@@ -60,6 +64,8 @@ async def complete(
         request["n"] = n
     if schema or form:
         request["response_format"] = _json_schema(schema) if schema else dict(form or {})
+    if likely:
+        request |= {"logprobs": True, "top_logprobs": likely}
     slots = limiter(model)
 
     async def perform(own_seed: int | None) -> Outcome:
@@ -84,14 +90,15 @@ async def _send(role: str, request: dict[str, Any], seed: int | None, slots: Lim
     body["messages"] = [{**m, "content": text_of(as_sent(m["content"]))} for m in request["messages"]]
     options = {**body, **routed, **({"seed": seed} if seed is not None else {}), "timeout": settings().timeout}
     tokens = slots.rates.estimate(body["messages"], body.get("n", 1), body.get("max_tokens")) if slots.rates else 0.0
-    tell = telling() if body.get("n", 1) == 1 else None
+    probable = "top_logprobs" in request
+    tell = telling() if body.get("n", 1) == 1 and not probable else None
     reply = await retrying(lambda: _once(options, tell), usage, slots, tokens=tokens)
     _account(usage, reply, price(routed["model"]))
     if slots.rates:
         slots.rates.used(tokens, usage.prompt_tokens, usage.completion_tokens, usage.calls)
     if left_out:
         usage.notes["left_out"] = left_out
-    return Outcome({"choices": [_choice(c) for c in reply.choices if not _empty(c)]}, usage)
+    return Outcome({"choices": [_choice(c, probable) for c in reply.choices if not _empty(c)]}, usage)
 
 
 async def _once(options: dict[str, Any], tell: Telling | None) -> Any:
@@ -145,10 +152,24 @@ def _refusal(message: Any) -> str | None:
     return getattr(message, "refusal", None) or fields.get("refusal")
 
 
-def _choice(choice: Any) -> dict[str, Any]:
+def _choice(choice: Any, probable: bool) -> dict[str, Any]:
     text = choice.message.content or ""
     refusal = _refusal(choice.message)
-    return {"text": sound(str(text)), "finish": str(choice.finish_reason), "refusal": sound(str(refusal)) if refusal else None}
+    told = {"text": sound(str(text)), "finish": str(choice.finish_reason), "refusal": sound(str(refusal)) if refusal else None}
+    return {**told, "likely": _likely(choice)} if probable else told
+
+
+def _likely(choice: Any) -> dict[str, float] | None:
+    """The probabilities from 0 to 1 of the likeliest first tokens, as far as they are told."""
+    content = getattr(getattr(choice, "logprobs", None), "content", None)
+    if not content:
+        return None
+    found: dict[str, float] = {}
+    for token in content[0].top_logprobs:
+        if token.logprob <= 0:  # neither NaN nor what is no probability
+            name = sound(str(token.token))
+            found[name] = found.get(name, 0.0) + math.exp(token.logprob)
+    return found
 
 
 def _account(usage: Usage, reply: Any, prices: tuple[float, float] | None) -> None:
@@ -180,6 +201,9 @@ def _taken(fields: dict[str, Any], model: str, demanded: bool) -> tuple[dict[str
             fields["extra_body"] = {"min_tokens": shortest}
         else:
             left_out.append("min_tokens")
+    if "top_logprobs" in fields and not tells_tokens(model):
+        del fields["logprobs"], fields["top_logprobs"]
+        left_out.append("top_logprobs")
     if "response_format" in fields and not demanded and not takes_schema(model):
         del fields["response_format"]
         left_out.append("response_format")

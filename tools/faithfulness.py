@@ -1,7 +1,7 @@
 """What mending texts did to their faithfulness, and how far the sentences that were flagged are those that people call wrong.
 
-Labels are words, one for each sentence: "1", "consistent" or "" is a right one, "0" or "inconsistent" a wrong one, and any other word a
-wrong one and the kind of its error.
+Labels are words, one for each sentence, in small letters or capitals: "1", "consistent", "yes", "true" or "" is a right one, "0",
+"inconsistent", "no" or "false" a wrong one, and any other word a wrong one and the kind of its error.
 """
 
 import re
@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from symposia.state.errors import BadInput
+from symposia.state.errors import BadInput, shorten
 from symposia.tools.agreement import agreement, by_kind
 
 _WORD = re.compile(r"[\w-]{0,40}")
-_RIGHT, _WRONG = ("", "1", "consistent"), ("0", "inconsistent")
+_RIGHT, _WRONG = ("", "1", "consistent", "yes", "true"), ("0", "inconsistent", "no", "false")
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,22 @@ class Mending:
 
 
 def labels_of(reference: Sequence[str], sentences: int) -> list[str]:
-    """The labels in a run's reference; none where it is a text, such as a summary without errors.
+    """The labels in a run's reference, in small letters; none where it is a text, such as a summary without errors, or several of them.
 
     Raises:
-        BadInput: There are not as many as sentences.
+        BadInput: There are not as many as sentences, or some are words and others are not.
     """
-    if not all(_WORD.fullmatch(word) for word in reference):
+    words = [word for word in reference if _WORD.fullmatch(word)]
+    if not words:
         return []
-    if reference and len(reference) != sentences:
-        what = f"a row has {len(reference)} labels for {sentences} sentences"
+    if len(words) < len(reference):
+        strange = next(word for word in reference if word not in words)
+        what = f"a row has the label {shorten(repr(strange), 60)} beside {shorten(repr(words[0]), 60)}"
+        raise BadInput(what, remedy="a label is one word, such as consistent, inconsistent or the kind of an error")
+    if len(words) != sentences:
+        what = f"a row has {len(words)} labels for {sentences} sentences"
         raise BadInput(what, remedy="give rows their `sentences`, and a label for each")
-    return list(reference)
+    return [word.lower() for word in words]
 
 
 def mending_report(mended: Sequence[Mending]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from symposia.state.place import fan, here
 from symposia.tools.completion import Message, complete
 
 Parser = Callable[[str], Any]
+_LIKELY = 20  # the most that OpenAI's interface tells
+_AROUND = " \t\n\"'`*\u2581\u0120"  # what a token of a word may begin or end with; two tokenizers have signs of their own for the blank
 READINGS: ContextVar[dict[tuple[str, str], Any] | None] = ContextVar("symposia_readings", default=None)
 """Takes what parsers read, by the place that asked and the text of the reply, for who replays a run to look at it."""
 
@@ -91,13 +93,28 @@ async def ask(
     return reply
 
 
-async def sample(params: Mapping[str, Any], role: str, messages: Sequence[Message], k: int) -> list[Sample]:
+async def leaning(params: Mapping[str, Any], role: str, messages: Sequence[Message], words: tuple[str, str]) -> Sample:
+    """How a role leans between two words that its reply may begin with, as the value: the first one's share of the probability of both.
+
+    None where the provider tells no probabilities, or has neither word among the likeliest.
+    """
+    try:
+        (choice, *_) = await complete(role, model_of(params, role), messages, **_options(params, role), likely=_LIKELY)
+    except ModelError as error:
+        return Sample(status="failed", text="", value=None, error=error.to_record())
+    told = [(token.strip(_AROUND).lower(), share) for token, share in (choice["likely"] or {}).items()]
+    first, second = (sum(share for token, share in told if token == word) for word in words)
+    return Sample(**{**_sample(choice), "value": first / (first + second) if first + second else None})
+
+
+async def sample(params: Mapping[str, Any], role: str, messages: Sequence[Message], k: int, first: int = 0) -> list[Sample]:
     """`k` independent replies to one prompt, in order: a request each, or with `use_n` as few requests as the provider allows.
 
-    Several models of a role take turns, so each of their samples is a request of its own.
+    Several models of a role take turns, so each of their samples is a request of its own; `first` is the number, from 0, of the first of
+    these samples, where others of the same turns have been drawn before.
     """
     if not params["use_n"] or isinstance(params["roles"].get(role), list):
-        return await fan([partial(ask, params, role, messages, agent=i) for i in range(k)])
+        return await fan([partial(ask, params, role, messages, agent=first + i) for i in range(k)])
     replies: list[Sample] = []
     while len(replies) < k:
         try:

@@ -107,7 +107,8 @@ def export(groups: Sequence[Sequence[Preference]], folder: Path, *, matched: boo
         seed: Of the shuffling.
 
     Returns:
-        The number of rows by file name; a file without rows is not written.
+        The number of rows by file name; a file without rows is not written, and one that an earlier export left there is taken away, since
+        its questions may be in another split now.
 
     Raises:
         BadInput: A pair has a kind that there is not, or a file cannot be written.
@@ -120,16 +121,19 @@ def export(groups: Sequence[Sequence[Preference]], folder: Path, *, matched: boo
         for arm in ARMS:
             kept = balance(pairs, arm, matched=matched, seed=seed)
             for form, row in (("preference", preference_row), ("supervised", supervised_row)):
+                _write(folder / f"{form}.{arm}.{name}.jsonl", list(map(row, kept)))
                 if kept:
-                    _write(folder / f"{form}.{arm}.{name}.jsonl", map(row, kept))
                     rows[f"{form}.{arm}.{name}.jsonl"] = len(kept)
     return rows
 
 
-def _write(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def _write(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8", newline="\n")
+        if rows:
+            file.write_text(text, encoding="utf-8", newline="\n")
+        else:
+            file.unlink(missing_ok=True)
     except OSError as error:
         raise BadInput(f"cannot write {file}: {error.strerror}", remedy="name a folder that can be written") from None

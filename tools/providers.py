@@ -5,6 +5,7 @@ The import costs 2 to 3 s and would ask the network for prices, so it happens on
 
 import asyncio
 import logging
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -97,12 +98,14 @@ def _toys(module: ModuleType) -> Any:
                 raise module.BadRequestError("a toy model sees no images", model=options["model"], llm_provider="toy")
             try:
                 texts = [await toy.areply(options["model"], messages, None if seed is None else seed + i) for i in range(n)]
+                likely = toy.likely(messages) if params.get("top_logprobs") else None
             except ValueError as error:
                 raise module.NotFoundError(str(error), model=options["model"], llm_provider="toy") from None
             except SymposiaError as error:  # a toy that runs code needs the sandbox
                 raise module.BadRequestError(str(error), model=options["model"], llm_provider="toy") from None
+            told = {} if likely is None else {"logprobs": _logprobs(likely)}
             reply.choices = [
-                module.Choices(index=i, finish_reason="stop", message=module.Message(role="assistant", content=text))
+                module.Choices(index=i, finish_reason="stop", message=module.Message(role="assistant", content=text), **told)
                 for i, text in enumerate(texts)
             ]
             sent = sum(len(str(m["content"]).split()) for m in messages)
@@ -112,6 +115,12 @@ def _toys(module: ModuleType) -> Any:
             return reply
 
     return Toys()
+
+
+def _logprobs(likely: dict[str, float]) -> dict[str, Any]:
+    """Probabilities by first token in the form of OpenAI's interface, the likeliest first; none of them is 0."""
+    tokens = [{"token": t, "logprob": math.log(p), "bytes": None} for t, p in sorted(likely.items(), key=lambda item: -item[1])]
+    return {"content": [{**tokens[0], "top_logprobs": tokens}]}
 
 
 def route(model: str) -> dict[str, Any]:
@@ -174,5 +183,13 @@ def takes_schema(model: str) -> bool:
     """Whether the provider of a model offers structured output."""
     try:
         return bool(litellm().supports_response_schema(model=model))
+    except Exception:
+        return False
+
+
+def tells_tokens(model: str) -> bool:
+    """Whether the provider of a model tells the probabilities of tokens."""
+    try:
+        return model.startswith(LOCAL) or "top_logprobs" in (litellm().get_supported_openai_params(model=model) or [])
     except Exception:
         return False

@@ -5,6 +5,7 @@ A tree is networkx' node-link data, so it is plain JSON in a state. Node `r` is 
 "Teaching Models to Balance Resisting and Accepting Persuasion" (arXiv 2410.14596) and the code released with it.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NotRequired
 
@@ -26,7 +27,7 @@ Pair = dict[str, str | None]
 
 
 class Turn(TypedDict):
-    """A node of the tree; the last four come after the reply itself."""
+    """A node of the tree; what need not be there comes after the reply itself."""
 
     id: str
     level: int
@@ -40,6 +41,8 @@ class Turn(TypedDict):
     """Why the branch ends here: `agree`, `failed`, or "" where it may go on."""
     same: NotRequired[bool]
     """Whether the two answers mean the same, as the matcher sees it."""
+    confidence: NotRequired[float | None]
+    """How likely, from 0 to 1, a reader of the masked dialogue accepts what this turn says; None where the model tells no probabilities."""
     agrees: NotRequired[bool | None]
     """Whether the reply agrees with the partner, as the verifier sees it; None where it was unreadable."""
 
@@ -121,6 +124,17 @@ def view(graph: "Graph", after: str, speaker: str, task: Sequence[str], both_fir
         data = graph.nodes[turn]
         say(messages, "assistant" if data["agent"] == speaker else "user", data["text"])
     return messages
+
+
+def masked(graph: "Graph", turn: str) -> list[str]:
+    """The dialogue up to a turn, a line each, with all answers that its turns give masked; nothing for a turn without a text."""
+    said = [graph.nodes[one] for one in path_to(graph, turn)]
+    found = {str(data["answers"][data["agent"]]): f"[answer of {data['agent']}]" for data in reversed(said)}
+    lines = [f"{data['agent']}: {data['text']}" for data in said if data["text"]]
+    for answer, mask in sorted(((one, mask) for one, mask in found.items() if is_answer(one)), key=lambda pair: -len(pair[0])):
+        sign = re.compile(rf"(?<!\w){re.escape(answer)}(?!\w)", re.IGNORECASE)
+        lines = [sign.sub(mask, line) for line in lines]
+    return lines if graph.nodes[turn]["text"] else []
 
 
 def say(messages: list[dict[str, Any]], role: str, text: str) -> None:

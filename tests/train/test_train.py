@@ -173,6 +173,7 @@ def test_rows_of_other_methods_are_taken_from_a_file(loss: str, row: dict[str, A
     ("words", "said"),
     [
         (("--lora-modules", "c_attn"), "no layers named c_attn"),
+        (("--lora-modules", "q_proj, vproj"), "no layers named vproj"),
         (("--max-length", 5), "no row has a prompt below 5 tokens"),
         (("--loss", "kto", "--batch-size", 11), "no divisor from 2 to 8"),
         (("--model", "."), "the model . cannot be loaded"),

@@ -86,6 +86,11 @@ def reply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -
     return PLAY[prompt.role](prompt, skill, rng)
 
 
+def likely(messages: Sequence[Mapping[str, str]]) -> dict[str, float] | None:
+    """The probabilities of the words that a reply may begin with, where a toy knows them: whether to accept an answer in a dialogue."""
+    return persuasion.leaning(messages)
+
+
 async def areply(model: str, messages: Sequence[Mapping[str, str]], seed: int | None) -> str:
     """What a toy answers to any chat, those about programs included."""
     if chat := code.about_program(messages):

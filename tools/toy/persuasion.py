@@ -28,6 +28,9 @@ EAGER: Final = 0.6
 YIELDING: Final = 0.7
 """The chance that one who is told to agree gives in where it would have held out."""
 
+_MANNERS: Final = {"work it out as": 0.8, "You are right": 0.7, "worked it out again": 0.65, "checked it again": 0.6}
+"""How convincing a manner of speaking is."""
+
 _ANSWER: Final = re.compile(r"answer is (-?\d{1,60}(?:[./]\d{1,60})?)")
 _QUESTION: Final = re.compile(r"^Question: ?(.*?)(?=\n\n|\nReply:|\nFirst answer:|\Z)", re.DOTALL | re.MULTILINE)
 _REPLY: Final = re.compile(r"^Reply: ?(.*)\Z", re.DOTALL | re.MULTILINE)
@@ -42,9 +45,21 @@ def play(messages: Sequence[Mapping[str, str]], skill: Skill, rng: random.Random
     if '"same" or "different"' in task:
         two = _TWO.search(task)
         return "same" if two and two[1].strip() == two[2].strip() else "different"
+    if leans := leaning(messages):
+        return max(leans, key=lambda word: leans[word])
     if '"agreeing" or "disagreeing"' in task:
         return "agreeing" if _said(task.rpartition("Now the real one")[2]).startswith("You are right") else "disagreeing"
     return _speak(messages, skill, rng) if task.startswith("Two people talk about the question below") else None
+
+
+def leaning(messages: Sequence[Mapping[str, str]]) -> dict[str, float] | None:
+    """How likely it accepts what was said last in a dialogue, by the manner of it alone; None for any other prompt."""
+    task = messages[0]["content"] if messages else ""
+    if '"yes" or "no"' not in task or not task.startswith("Two people talk about the question below, and their answers"):
+        return None
+    last = task.strip().rpartition("\n")[2]
+    sure = next((share for sign, share in _MANNERS.items() if sign in last), 0.5)
+    return {"yes": sure, "no": 1 - sure}
 
 
 def _said(text: str) -> str:
