@@ -33,10 +33,12 @@ program as their answer, by ChrF; `mutagrep_judge` lets a judge compare the prog
 Choices of ours where paper and code are silent or the code is at fault: of equal scores the earlier plan goes first; only as many samples
 are asked for as plans fit the budget (the authors ask for all and cut: `ask_all`); a sentence is grounded once in a search; an unreadable
 judgement is 0; without `one_step`, monotonic steps are judged satisfiable by whether retrieval found a symbol; the empty plan is never the
-best while there is another. The authors' test that ends a search early is `test_goal`, off in all their runs; `goal_score` is ours.
+best while there is another. The authors' test that ends a search early is `test_goal`, off in all their runs; `goal_score` is ours, and so
+is `at_once`, by which a search takes fewer and broader rounds, and another way.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, NotRequired, Self
 
 from langgraph.graph import END, START
@@ -56,9 +58,10 @@ from symposia.nodes.symbol_finder import FIND, find_symbols
 from symposia.state.base import Method, Sampling
 from symposia.state.channels import grow, settled
 from symposia.state.graph import StateGraph
+from symposia.state.place import fan
 from symposia.state.show import Show, plan, shown_as
 from symposia.tools import plans
-from symposia.tools.plan_reports import export, report
+from symposia.tools.plan_reports import export, export_against, report
 from symposia.tools.plan_views import Card, card, plan_page
 from symposia.tools.plan_views import plan_dot as picture
 from symposia.tools.plans import PlanNode, Score, Strategy
@@ -74,6 +77,7 @@ __all__ = [
     "build",
     "check_input",
     "export",
+    "export_against",
     "graph",
     "picture",
     "prepare",
@@ -89,6 +93,14 @@ METHOD = Method(
     family="code that is run",
     roles=("planner", "retriever", "judge", "examiner", "coder", "describer", "embedder"),
     calls="(mutate_requests * branching + 1 + 120 * one_step) * (node_budget - 1) + test_goal * max(0, node_budget - 2) + code_samples",
+    by_role={
+        "retriever": ("1", "120 * one_step * (node_budget - 1)"),
+        "judge": ("1", "(scorer == 'likert') * (node_budget - 1)"),
+        "examiner": ("1", "test_goal * max(0, node_budget - 2)"),
+        "coder": ("code_samples", "1"),
+        "describer": ("1", "0"),
+    },
+    by_choice={"planner": "mutate_requests * branching * (node_budget - 1)"},
     input=Request,
     items="repositories",
 )
@@ -127,6 +139,9 @@ class Params(IndexParams):
     branching: int = Field(3, ge=1, description="plans made from a plan at most; 3 in the paper's main run")
     node_budget: int = Field(80, ge=1, description="plans made in all, the empty one included; 80 in the paper's main run")
     max_depth: int = Field(20, ge=0, description="level whose plans are not expanded; 20 in the paper")
+    at_once: int = Field(
+        1, ge=1, description="plans gone on from side by side; 1 in the paper: with more, a round does not know of the one before it (ours)"
+    )
     k_symbols: int = Field(5, ge=1, description="symbols that a step is grounded in at most; 5 in the paper")
     retriever: Literal["embedding", "bm25"] = Field(
         "embedding", description="what finds a step's symbols: meaning, or letters of full paths, as the authors' other retriever"
@@ -189,6 +204,8 @@ class State(Request):
     """Plans that wait, in the order in which they were made."""
     visited: Annotated[list[str], grow]
     current: str
+    taken: list[str]
+    """The plans that are gone on from at once, the current one first."""
     proposals: list[Proposal]
     children: list[str]
     expansions: Annotated[list[Expansion], grow]
@@ -224,30 +241,35 @@ def after_guard(state: State) -> Literal["select", "select_best"]:
 
 
 def select(state: State) -> dict[str, Any]:
-    """Take the next plan from those waiting."""
-    taken = plans.take_next(state["params"]["strategy"], state["frontier"], state["scores"])
-    return {"current": taken, "visited": [taken], "frontier": [plan for plan in state["frontier"] if plan != taken]}
+    """Take the next plan from those waiting, or the next `at_once`, as long as there is room for what comes of them."""
+    params, waiting, taken = state["params"], list(state["frontier"]), list[str]()
+    left = plans.room(state["nodes"], params["node_budget"])
+    while waiting and len(taken) < params["at_once"] and len(taken) * params["branching"] < left:
+        taken.append(plans.take_next(params["strategy"], waiting, state["scores"]))
+        waiting.remove(taken[-1])
+    return {"current": taken[0], "taken": taken, "visited": taken, "frontier": waiting}
 
 
 async def goal_test(state: State) -> dict[str, Any]:
-    """See whether the plan has the score that ends the search, or an examiner calls it complete.
+    """See whether a plan taken has the score that ends the search, or an examiner calls it complete.
 
     Raises:
         SymposiaError: The examiner could not be reached.
     """
-    params, plan = state["params"], state["current"]
-    reached = params["goal_score"] is not None and state["scores"][plan]["search"] >= params["goal_score"]
-    if params["test_goal"] and not reached:
-        reached = await is_complete(params, state["question"], state["nodes"][plan]["steps"], index_of(state).symbols)
-    return {"search_state": "GOAL_FOUND"} if reached else {}
+    params, taken = state["params"], plans.taken(state)
+    reached = [params["goal_score"] is not None and state["scores"][plan]["search"] >= params["goal_score"] for plan in taken]
+    if params["test_goal"] and not any(reached):
+        asked = [partial(is_complete, params, state["question"], state["nodes"][p]["steps"], index_of(state).symbols) for p in taken]
+        reached = await fan(asked) if len(asked) > 1 else [await asked[0]()]
+    return {"search_state": "GOAL_FOUND", "current": taken[reached.index(True)]} if any(reached) else {}
 
 
 def after_goal_test(state: State) -> Literal["mutate", "guard", "select_best"]:
     """Expand a plan unless it is at the deepest level."""
     if state["search_state"] == "GOAL_FOUND":
         return "select_best"
-    deep = state["nodes"][state["current"]]["level"] >= state["params"]["max_depth"]
-    return "guard" if deep else "mutate"
+    levels = [state["nodes"][plan]["level"] for plan in plans.taken(state)]
+    return "guard" if min(levels) >= state["params"]["max_depth"] else "mutate"
 
 
 async def ground(state: State) -> dict[str, Any]:
@@ -256,13 +278,14 @@ async def ground(state: State) -> dict[str, Any]:
     Raises:
         SymposiaError: A call of the retriever failed.
     """
-    held, parent, nodes = index_of(state), state["nodes"][state["current"]], state["nodes"]
+    held, nodes = index_of(state), state["nodes"]
     known = {step["intent"]: step for node in nodes.values() for step in node["steps"]}
     asked = [text for proposal in state["proposals"] for text in proposal["intents"]]
     fresh = [text for text in dict.fromkeys(asked) if text not in known]
     known |= {step["intent"]: step for step in await find_symbols(state["params"], held, fresh)}
     made = {}
     for seq, proposal in enumerate(state["proposals"], len(nodes)):
+        parent = nodes[proposal.get("parent", state["current"])]
         steps = parent["steps"][: proposal["kept"]] + [known[text] for text in proposal["intents"]]
         made[plans.plan_id(seq)] = plans.grown(parent, seq, steps, proposal["reasoning"])
     paths = {path for node in made.values() for path in plans.distinct(node["steps"])} - state["symbols"].keys()

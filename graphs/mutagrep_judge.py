@@ -9,11 +9,12 @@ graph LR
 ```
 
 The judge names the program that is shown as the first or the second; votes with b shown first are turned round. a wins only with more votes
-than b: a tie is b's, as in the authors' code. `symposia report mutagrep_judge OUT.jsonl` tells how often a wins. Pairs are made of two
-exported batches, such as one of each scorer:
+than b: a tie is b's, as in the authors' code. Pairs are made of two batches over the same rows, such as one of each scorer; the report
+tells how often the first one wins:
 
-    from symposia.tools.plan_contests import contests
-    rows = contests("likert/plans.jsonl", "diversity/plans.jsonl")    # from symposia export mutagrep OUT.jsonl -o likert
+    symposia export mutagrep LIKERT.jsonl --against DIVERSITY.jsonl -o FOLDER
+    symposia batch mutagrep_judge FOLDER/contests.jsonl -o VERDICTS.jsonl
+    symposia report mutagrep_judge VERDICTS.jsonl
 
 Ours: both orders judge the same two programs (the authors' code writes new ones for each), and a vote that stays unreadable counts for
 nobody.
@@ -63,6 +64,7 @@ METHOD = Method(
     family="code that is run",
     roles=("judge",),
     calls="2 * votes_per_order",
+    by_role={"judge": ("votes_per_order", "2")},
     input=Contest,
     items="contests",
 )

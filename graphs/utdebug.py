@@ -62,7 +62,9 @@ from symposia.state.graph import StateGraph
 from symposia.state.show import Show, code, shown_as, tests
 from symposia.tools.programs import passed_all
 
-__all__ = ["METHOD", "PROFILES", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "NEEDS_REFERENCES", "PROFILES", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+
+_ATTEMPTS = "(max(1, max_rounds + eager) + suite_retries) * 4 * n_tests"
 
 METHOD = Method(
     name="utdebug",
@@ -71,7 +73,12 @@ METHOD = Method(
     year=2025,
     family="code that is run",
     roles=("test_writer", "output_predictor", "debugger"),
-    calls="(max(1, max_rounds + eager) + suite_retries) * 4 * n_tests * (1 + k) + max_rounds",
+    calls=f"{_ATTEMPTS} * (1 + k) + max_rounds",
+    by_role={
+        "output_predictor": ("k", f"{_ATTEMPTS} * (mode == 'utgen')", "test_writer"),
+        "debugger": ("1", "max_rounds * (1 + (mode == 'none'))"),
+    },
+    by_choice={"test_writer": f"{_ATTEMPTS} * {utgen.TRAINED}", "": f"{_ATTEMPTS} * (1 + k) * {utgen.STOCK}"},
     input=Program,
     items="programs",
 )
@@ -94,6 +101,9 @@ SHOW = Show(
     "current_code",
 )
 """How the viewer shows its state."""
+
+NEEDS_REFERENCES = False
+"""`report` goes by the tests of the input, and counts programs that have none."""
 
 PROFILES: dict[str, dict[str, Any]] = {
     "paper": {},

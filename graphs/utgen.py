@@ -44,6 +44,9 @@ from symposia.tools.literals import call_text
 
 __all__ = ["METHOD", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph"]
 
+# Who plays the writer and the predictors depends on the arm, as `nodes.test_writer.players` says; the oracle needs no predictors.
+TRAINED, STOCK = "((mode == 'utgen') + (mode == 'oracle'))", "((mode == 'prompted') + (mode == 'random'))"
+
 METHOD = Method(
     name="utgen",
     title="UTGen",
@@ -52,6 +55,8 @@ METHOD = Method(
     family="code that is run",
     roles=("test_writer", "output_predictor"),
     calls="4 * n_tests * (1 + k)",
+    by_role={"output_predictor": ("k", "4 * n_tests * (mode == 'utgen')", "test_writer")},
+    by_choice={"test_writer": f"4 * n_tests * {TRAINED}", "": f"4 * n_tests * (1 + k) * {STOCK}"},
     input=Program,
     items="programs",
 )

@@ -54,7 +54,7 @@ from symposia.state.show import Show, code, shown_as
 from symposia.tools.literals import call_text
 from symposia.tools.programs import check_recorded
 
-__all__ = ["METHOD", "SHOW", "Params", "State", "build", "check_input", "export", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "NEEDS_REFERENCES", "SHOW", "Params", "State", "build", "check_input", "export", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="utgen_data",
@@ -64,12 +64,20 @@ METHOD = Method(
     family="code that is run",
     roles=("perturber", "test_writer", "rationale_writer"),
     calls="perturbations * (1 + inputs * (2 + max_retries))",
+    by_role={
+        "perturber": ("perturbations", "1"),
+        "test_writer": ("inputs", "perturbations"),
+        "rationale_writer": ("1", "perturbations * inputs * (1 + max_retries)"),
+    },
     input=Program,
     items="programs",
 )
 
 SHOW = Show({"gold": code(), "attacks": shown_as("table")}, {"finish": "{answer} records"}, ("intake",))
 """How the viewer shows its state."""
+
+NEEDS_REFERENCES = False
+"""The right program is part of the input; tests are not needed."""
 
 FILE = "supervised.jsonl"
 _SAMPLING = Sampling(temperature=0.8, top_p=0.9, max_tokens=2048)

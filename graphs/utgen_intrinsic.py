@@ -41,7 +41,7 @@ from symposia.state.show import Show, shown_as
 from symposia.tools.literals import call_text
 from symposia.tools.programs import CALL, call_recorded, passes
 
-__all__ = ["METHOD", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
+__all__ = ["METHOD", "NEEDS_REFERENCES", "SHOW", "Params", "State", "build", "check_input", "from_messages", "graph", "report"]
 
 METHOD = Method(
     name="utgen_intrinsic",
@@ -51,6 +51,8 @@ METHOD = Method(
     family="code that is run",
     roles=("test_writer",),
     calls="n_tests",
+    by_role={"test_writer": ("n_tests", "(mode == 'utgen')")},
+    by_choice={"": "n_tests * ((mode == 'prompted') + (mode == 'random'))"},
     input=Program,
     items="programs",
 )
@@ -61,6 +63,10 @@ SHOW = Show(
     ("intake",),
 )
 """How the viewer shows its state."""
+
+
+NEEDS_REFERENCES = False
+"""The right solution is part of the input; tests are not needed."""
 
 
 class Params(BaseParams):

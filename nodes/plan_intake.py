@@ -20,7 +20,7 @@ from symposia.state.base import BaseState, Question
 from symposia.state.channels import settled
 from symposia.state.errors import BadInput, shorten
 from symposia.state.journal import current
-from symposia.state.packing import digest_of, sound_all
+from symposia.state.packing import digest_of, sound, sound_all
 from symposia.tools.embed import embedder_of, vectors
 from symposia.tools.retrieval import KIND, Index, check_embedder, index_of, summary, unit
 from symposia.tools.symbols import Mined, mine
@@ -66,7 +66,8 @@ def check_input(given: Mapping[str, Any]) -> None:
 
 def _check_path(path: str) -> None:
     parts = PurePosixPath(path).parts
-    if not path or path.startswith("/") or "\\" in path or "\0" in path or not parts or ".." in parts or len(path) > 200:
+    odd = path != sound(path) or "\\" in path or "\0" in path
+    if odd or path.startswith("/") or not parts or ".." in parts or len(path) > 200:
         raise BadInput(f"{shorten(repr(path), 60)} is no path from the root of a repository", remedy="such as package/module.py")
 
 

@@ -7,15 +7,17 @@ reply that holds no plan is dropped, never an error: the missing number is asked
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
 from symposia.state.base import Sample
 from symposia.state.errors import ReplyError, shorten
+from symposia.state.place import fan
 from symposia.tools.completion import Message
 from symposia.tools.llm import prompt, quorum, sample
-from symposia.tools.plans import PlanNode, Step, room
+from symposia.tools.plans import PlanNode, Step, room, taken
 from symposia.tools.retrieval import Index, index_of
 from symposia.tools.symbols import Symbol
 
@@ -98,6 +100,8 @@ class Proposal(TypedDict):
     kept: int
     intents: list[str]
     reasoning: str
+    parent: NotRequired[str]
+    """The plan it was made from, where several are gone on from at once."""
 
 
 class Expansion(TypedDict):
@@ -118,6 +122,7 @@ class Planned(TypedDict):
     starting_symbols: list[str]
     nodes: dict[str, PlanNode]
     current: str
+    taken: list[str]
 
 
 Reader = Callable[[str], tuple[str, list[tuple[int | None, str]]]]
@@ -182,16 +187,28 @@ def proposal_of(text: str, steps: int, extend: bool) -> tuple[str, int, list[str
 
 
 async def mutate(state: Planned) -> dict[str, Any]:
-    """Ask for plans made from the current one, and again for those that could not be read.
+    """Ask for plans made from the current one, and again for those that could not be read; likewise for the others taken with it.
 
     No more are asked for than may still be made, unless `ask_all`.
 
     Raises:
-        SymposiaError: Fewer samples than `quorum` came back.
+        SymposiaError: Fewer samples than `quorum` came back for one of them.
     """
+    params, left = state["params"], room(state["nodes"], state["params"]["node_budget"])
+    if len(taken(state)) == 1:
+        proposals, tried = await _expanded(state, left)
+        return {"proposals": proposals, "expansions": [tried]}
+    parents = [plan for plan in taken(state) if state["nodes"][plan]["level"] < params["max_depth"]]
+    shares = [max(0, left - i * params["branching"]) for i in range(len(parents))]
+    made = await fan([partial(_expanded, {**state, "current": plan}, n) for plan, n in zip(parents, shares, strict=True)])
+    told = [Proposal(**proposal, parent=tried["node"]) for proposals, tried in made for proposal in proposals]
+    return {"proposals": told, "expansions": [tried for _, tried in made]}
+
+
+async def _expanded(state: Planned, left: int) -> tuple[list[Proposal], Expansion]:
+    """What the planner makes of the current plan, of which so many may be kept."""
     params, node = state["params"], state["nodes"][state["current"]]
-    extend, left = params["successor"] == "monotonic", room(state["nodes"], params["node_budget"])
-    wanted = params["branching"] if params["ask_all"] else min(params["branching"], left)
+    extend, wanted = params["successor"] == "monotonic", params["branching"] if params["ask_all"] else min(params["branching"], left)
     messages, replies, requests = mutation_prompt(state), list[Sample](), 0
     found: list[Proposal] = []
     while requests < params["mutate_requests"] and len(found) < wanted:
@@ -206,7 +223,7 @@ async def mutate(state: Planned) -> dict[str, Any]:
                 continue
             found.append(Proposal(sample=len(found), kept=kept, intents=intents, reasoning=thought))
     tried = Expansion(node=node["id"], requests=requests, asked=len(replies), read=len(found))
-    return {"proposals": found[:left], "expansions": [tried]}
+    return found[:left], tried
 
 
 def mutation_prompt(state: Planned) -> list[Message]:

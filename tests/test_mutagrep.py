@@ -13,9 +13,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from symposia import registry, runs
 from symposia.graphs.mutagrep import METHOD, Params, build, export, graph, picture, report
+from symposia.inputs import row_input
 from symposia.nodes.plan_coder import chosen, read_code
 from symposia.nodes.plan_mutator import MOST_STEPS, fenced, proposal_of, read_plan
 from symposia.nodes.plan_scorer import scores_reader
+from symposia.pools import calls_by_model
 from symposia.state.errors import BadInput, ReplyError
 from symposia.state.journal import Run
 from symposia.tools import plans
@@ -101,6 +103,38 @@ async def test_inv02_the_budget_counts_plans_made(script, budget, expansions):
     assert made == [3] * (expansions - 1) + [budget - 1 - 3 * (expansions - 1)]
     assert planner.samples == budget - 1
     assert [e["asked"] for e in out["expansions"]] == made
+
+
+@pytest.mark.parametrize("given", [{}, {"ask_all": True}, {"strategy": "depth_first"}, {"successor": "monotonic"}])
+async def test_several_plans_are_gone_on_from_at_once(script, given):
+    states: list[Any] = []
+    for delays in ((0.0, 0.01), (0.01, 0.0)):
+        turn = itertools.cycle(delays)
+        script.delay = lambda turn=turn: next(turn)
+        planner = Planner(script, lambda prompt, n: reply(*present(prompt), f"After {len(present(prompt))}"))
+        states.append(await run(node_budget=20, at_once=3, **given))
+    out = states[0]
+    assert out == states[1]
+    nodes, waiting = out["nodes"], {"n0"}
+    groups = [out["visited"][:1], out["visited"][1:4], out["visited"][4:]]
+    for group in groups:
+        assert set(group) <= waiting, "none of a round was made in it"
+        waiting |= {node["id"] for node in nodes.values() if node["parent"] in group}
+    assert [sum(node["parent"] == plan for node in nodes.values()) for plan in out["visited"]] == [3, 3, 3, 3, 3, 3, 1]
+    made = [node["parent"] for node in nodes.values()][1:]
+    assert made == sorted(made, key=out["visited"].index), "the plans of a round stand in its order"
+    assert all(node["level"] == nodes[node["parent"]]["level"] + 1 for node in nodes.values() if node["parent"])
+    assert (out["search_state"], planner.samples) == ("BUDGET_EXCEEDED", 21 if "ask_all" in given else 19)
+
+
+async def test_of_plans_taken_at_once_one_may_be_the_goal_and_others_too_deep(script):
+    Planner(script, lambda prompt, n: reply(*[f"{TOPICS[i]} {n}" for i in range(1 + n % 4)]))
+    out = await run(node_budget=30, at_once=4, goal_score=9, strategy="breadth_first")
+    assert (out["search_state"], len(out["nodes"])) == ("GOAL_FOUND", 4)
+    assert out["scores"][out["current"]]["search"] >= 9
+    assert out["visited"][:2] == ["n0", "n1"] and out["current"] not in out["visited"][:2]
+    out = await run(node_budget=40, at_once=40, max_depth=2)
+    assert (len(out["nodes"]), out["search_state"], len(out["visited"])) == (1 + 3 + 9, "QUEUE_EMPTY", 13)
 
 
 async def test_the_authors_code_pays_for_all_samples(script):
@@ -489,6 +523,7 @@ async def test_without_a_repository_the_error_names_the_command(script):
         ({"files": {"../a.py": ""}}, "no path"),
         ({"files": {"/etc/a.py": ""}}, "no path"),
         ({"files": {"a\0.py": ""}}, "no path"),
+        ({"files": {"a\ud800.py": ""}}, "no path"),
         ({"unique_apis": "read_log"}, "unique_apis"),
     ],
 )
@@ -617,6 +652,26 @@ async def test_the_formula_is_the_most_there_can_be(script):
     assert METHOD.count(METHOD.calls, Params()) == 3 * 3 * 79 + 79 + 5
 
 
+def test_the_parameters_are_those_of_the_papers_main_run():
+    params = Params()
+    search = (params.strategy, params.successor, params.scorer, params.retriever)
+    assert search == ("best_first", "unconstrained", "diversity", "embedding")
+    sizes = (params.branching, params.node_budget, params.max_depth, params.k_symbols, params.n_intents, params.n_starting)
+    assert sizes == (3, 80, 20, 5, 5, 100)
+    assert (params.mutate_requests, params.code_samples, params.code_tokens, params.at_once) == (3, 5, 10_000, 1)
+    assert (params.sampling["coder"].temperature, params.sampling["planner"].temperature) == (0.7, None)
+    assert [Params(successor="monotonic").mutate_requests, Params(strategy="linear").branching] == [1, 1]
+
+
+def test_the_calls_of_each_model_can_be_told():
+    roles = {"planner": ["p/a", "p/b"], "judge": "j/x", "retriever": "r/x", "examiner": "e/x", "coder": ["c/a", "c/b"]}
+    given: Any = {"roles": roles, "model": "m/x", "node_budget": 11, "branching": 2, "code_samples": 3, "one_step": True, "test_goal": True}
+    told = {"p/a": 60, "p/b": 60, "r/x": 1200, "e/x": 9, "c/a": 2, "c/b": 1}
+    assert calls_by_model(METHOD, Params(**given)) == told
+    assert calls_by_model(METHOD, Params(**given, scorer="likert")) == {**told, "j/x": 10}
+    assert calls_by_model(METHOD, Params(model="m/x")) == {"m/x": 9 * 79 + 5}, "no judge, whom the formula of all calls counts"
+
+
 @pytest.mark.parametrize("scorer", ["diversity", "likert", "oracle"])
 async def test_the_toys_plan_better_than_their_first_plan(scorer):
     before = configure(max_wait=0.0)
@@ -642,7 +697,7 @@ def test_the_bundled_repository_is_whole():
     assert len(ITEMS) >= 5
     loaded = registry.load("mutagrep")
     for item in ITEMS:
-        runs.new_record("mutagrep", {}, runs.row_input(loaded, item)[0])
+        runs.new_record("mutagrep", {}, row_input(loaded, item)[0])
         defined = {name for text in item["files"].values() for name in re.findall(r"(?:def|class) (\w+)", text)}
         assert set(item["unique_apis"]) <= defined
         for path, text in item["files"].items():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from server import Server
 
-from symposia import registry, runs
+from symposia import artefacts, registry, runs
 from symposia.graphs import _mutagrep_index as indexing
 from symposia.graphs._mutagrep_index import CHECKED, IndexParams, check, prepare, prepare_rows
 from symposia.nodes.intents import own_words, read_intents, shortened
@@ -355,21 +355,21 @@ async def test_prepare_makes_an_index_once_for_the_same_files_and_anew_for_other
     script.answer = sentences(5)
     rows = [{"repo_root": str(repository)}]
     given = {"model": "script/any", "seed": 1}
-    first = await runs.prepare(sqlite, "mutagrep", rows, given)
+    first = await artefacts.prepare(sqlite, "mutagrep", rows, given)
     assert (first["status"], first["calls"]["by_role"], script.calls) == ("ok", {"describer": 5}, 5)
-    again = await runs.prepare(sqlite, "mutagrep", rows, {**given, "node_budget": 7})
+    again = await artefacts.prepare(sqlite, "mutagrep", rows, {**given, "node_budget": 7})
     assert (again["artefact_id"], script.calls) == (first["artefact_id"], 5)
-    core = await runs.prepare(sqlite, "mutagrep", rows, {**given, "core_files": ["zoo/dogs.py"]})
+    core = await artefacts.prepare(sqlite, "mutagrep", rows, {**given, "core_files": ["zoo/dogs.py"]})
     assert (core["content"]["n_symbols"], script.calls) == (2, 7)
     (repository / "zoo" / "dogs.py").write_text("def bark(): ...")
-    changed = await runs.prepare(sqlite, "mutagrep", rows, given)
+    changed = await artefacts.prepare(sqlite, "mutagrep", rows, given)
     assert script.calls == 7 + 4
     assert len({each["artefact_id"] for each in (first, core, changed)}) == 3
     assert (await runs.replay(sqlite, first["run_id"]))[0]["identical"]
 
 
 async def test_a_run_reads_its_index_from_the_artefact_and_not_into_its_state(sqlite: Any, repository: Path) -> None:
-    made = await runs.prepare(sqlite, "mutagrep", [{"repo_root": str(repository)}], {"n_intents": 0})
+    made = await artefacts.prepare(sqlite, "mutagrep", [{"repo_root": str(repository)}], {"n_intents": 0})
     given = {"artefact": made["artefact_id"], "node_budget": 3, "seed": 1}
     result = await runs.start(sqlite, runs.new_record("mutagrep", given, {"question": "Walk the dog, then feed it."}))
     assert result.status == "ok"

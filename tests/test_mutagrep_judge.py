@@ -174,6 +174,28 @@ async def test_pairs_are_made_of_two_exports(exported: Any) -> None:
         contests(one, other)
 
 
+def test_a_command_pairs_two_batches_for_the_judge(symposia: Any, tmp_path: Any) -> None:
+    lines = (resources.files("symposia.items") / "repositories.jsonl").read_text(encoding="utf-8").splitlines()[:2]
+    (tmp_path / "in.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    store = ("--store", str(tmp_path / "store.db"))
+    given = (*store, "--model", "toy/default?error=0", "--seed", "1", "--map", "answer=program", "-p", "code_samples=1", "-p")
+    for name, budget in (("plan", 3), ("alone", 1)):
+        files = (str(tmp_path / "in.jsonl"), "-o", str(tmp_path / f"{name}.out.jsonl"))
+        made = symposia("batch", "mutagrep", *files, *given, f"node_budget={budget}")
+        assert made.code == 0, made.err
+    export = ("export", "mutagrep", str(tmp_path / "plan.out.jsonl"), *store, "--against")
+    done = symposia(*export, str(tmp_path / "alone.out.jsonl"), "-o", str(tmp_path / "pairs"), "--json")
+    assert json.loads(done.out)["rows"] == {"contests.jsonl": 2}
+    pairs = [json.loads(line) for line in (tmp_path / "pairs" / "contests.jsonl").read_text().splitlines()]
+    assert [(row["request"], row["program"]) for row in pairs] == [(item["question"], item["program"]) for item in map(json.loads, lines)]
+    assert all("brook" in row["a"] and "nothing of the library" in row["b"] for row in pairs)
+    assert [check_input(row) for row in pairs] == pairs
+    closed = symposia(*export, str(tmp_path / "alone.out.jsonl"), "-o", str(tmp_path / "in.jsonl"))
+    assert (closed.code, "cannot write" in closed.err) == (2, True), closed.err
+    other = symposia("export", "utgen_data", str(tmp_path / "plan.out.jsonl"), *store, "--against", "x", "-o", str(tmp_path / "pairs"))
+    assert (other.code, "exports nothing that compares two batches" in other.err) == (2, True), other.err
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -177,6 +177,15 @@ async def test_inv09_a_search_ends_when_an_examiner_says_yes_to_all_three_questi
     assert "brook." in played.prompts["examine"][0]
 
 
+@pytest.mark.parametrize("goal", [None, 99.0])
+async def test_the_plan_says_that_an_examiner_ended_the_search(script, goal):
+    Played(script, lambda p, n: plan(f"Step {n}"))
+    out = await run(node_budget=9, test_goal=True, goal_score=goal)
+    assert out["search_state"] == "GOAL_FOUND"
+    assert "ended because a plan was found complete" in out["plan"]
+    assert "ended because a plan reached the score" in (await run(node_budget=9, goal_score=1))["plan"]
+
+
 async def test_an_examiner_that_never_says_yes_takes_the_calls_of_the_formula_at_most(script):
     played = Played(script, lambda p, n: plan(f"Step {n}"), examine=lambda prompt: "Perhaps." if "Step 0" in prompt else (1, 1, 0))
     out = await run(node_budget=6, branching=1, test_goal=True, max_reasks=0)

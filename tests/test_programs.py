@@ -179,6 +179,18 @@ async def test_a_series_of_calls_that_take_too_long_is_given_up(monkeypatch):
     assert "f(1) gives no result within the time of a call" in (found["first_failure"] or "")
 
 
+async def test_what_a_program_prints_is_thrown_away_however_much_it_is():
+    code = "print('x' * (1 << 22))\ndef f():\n    import os\n    os.write(1, b'y' * (1 << 22))\n    return 1\n"
+    assert await call(code, "f", []) == {"status": "ok", "text": "1"}
+    assert (await check(code, {"test": "assert f() == 1\nprint('z')"}))["passed"] == 1
+
+
+async def test_a_single_call_has_all_the_time_of_its_bounds(monkeypatch):
+    monkeypatch.setattr(program_runner, "CALL_SECONDS", 0.05)
+    code = "import time\ndef f():\n    while time.process_time() < 0.3: pass\n    return 1\n"
+    assert await call(code, "f", [], type(CALL)(wall_seconds=60, cpu_seconds=60)) == {"status": "ok", "text": "1"}
+
+
 # Tests of data sets
 
 

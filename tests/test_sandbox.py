@@ -2,23 +2,27 @@
 
 import asyncio
 import os
+import resource
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from symposia import cli
 from symposia.batches.worker import share, take_share
-from symposia.state.errors import BadInput
+from symposia.state.errors import BadInput, SymposiaError
 from symposia.state.journal import Run, opened
 from symposia.tools import sandbox
 from symposia.tools.isolation import pool
 from symposia.tools.isolation.client import LIVE
 from symposia.tools.isolation.paths import ISOLATIONS
-from symposia.tools.sandbox import Bounds, execute, run_code
+from symposia.tools.sandbox import Bounds, execute, run_code, run_in
 from symposia.tools.settings import configure, settings
 
 LONG = Bounds(wall_seconds=60)
@@ -140,6 +144,14 @@ async def test_what_is_printed_is_cut_off_where_it_is_too_much():
     assert (await run_code("import os\nos.write(1, b'\\xff\\xc3')", "", LONG)).stdout == "\ufffd\ufffd", "no text, but it can be stored"
 
 
+async def test_room_in_a_file_can_be_kept_though_the_kernel_is_not_asked_for_it():
+    assert await out("import os\nf = open('a', 'wb')\nos.posix_fallocate(f.fileno(), 0, 9000)\nprint(os.stat('a').st_size)") == "9000\n"
+
+
+async def test_a_bound_may_be_longer_than_the_kernel_waits_at_once():
+    assert await out("print(1)", wall_seconds=1e9, cpu_seconds=1e9) == "1\n"
+
+
 async def test_what_is_no_bound_and_no_profile():
     with pytest.raises(BadInput, match="wall_seconds of code is 0"):
         Bounds(wall_seconds=0)
@@ -207,6 +219,76 @@ async def test_a_server_that_dies_takes_one_run_with_it():
     result = await task
     assert (result.status, result.error) == ("killed", "its fork server ended with it")
     assert await out("print(1)") == "1\n"
+
+
+@contextmanager
+def open_files(most: int) -> Iterator[None]:
+    """So many files that this process may open."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_a_process_that_holds_thousands_of_files_runs_code():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if 0 <= hard < 2048:
+        pytest.skip("this process may not open as many")
+    with open_files(2048):
+        pool.close()
+        held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+        assert [await out(f"print({n})") for n in range(2)] == ["0\n", "1\n"]
+        pool.close()
+        for one in held:
+            os.close(one)
+
+
+async def test_a_machine_without_files_to_open_is_told_of():
+    await out("print(1)")
+    pool.close()
+    os.close(lowest := os.dup(0))
+    with open_files(lowest), pytest.raises(SymposiaError, match=r"Too many open files.*ulimit -n"):
+        await run_code("print(1)")
+    assert await out("print(2)") == "2\n"
+
+
+class Raced(list[Any]):
+    """A list whose last item another thread takes between the look and the taking."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+async def test_a_server_that_another_thread_takes_first_is_no_fault(monkeypatch):
+    isolation = (await run_code("", "", LONG)).isolation
+    monkeypatch.setattr(pool, "_idle", {(isolation, "stdlib"): Raced()})
+    assert await out("print(1)") == "1\n"
+    pool.close()
+
+
+def test_threads_that_ask_at_once_get_one_pool_of_threads(monkeypatch):
+    both, made = threading.Barrier(2), []
+
+    class Slow(ThreadPoolExecutor):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            made.append(self)
+            threading.Event().wait(0.1)
+            super().__init__(*given, **named)
+
+    def ask() -> None:
+        both.wait()
+        pool._threads()
+
+    monkeypatch.setattr(pool, "_executor", None)
+    monkeypatch.setattr(pool, "ThreadPoolExecutor", Slow)
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
 
 
 def test_any_loop_may_ask_also_side_by_side():
@@ -292,6 +374,14 @@ async def test_what_holds_nothing_is_refused_unless_it_is_allowed(monkeypatch):
     assert (result.status, result.isolation, result.stdout, timed.status, before) == ("ok", "none", "1\n", "timeout", False)
     with pytest.raises(BadInput):
         await run_code("print(1)")
+
+
+async def test_a_process_that_was_left_and_prints_without_end_holds_nobody_up():
+    daemon = "end = time.time() + 20\n  while time.time() < end: os.write(1, b'x' * 4096)"
+    code = f"import os, time\nif not os.fork():\n os.setsid()\n if not os.fork():\n  {daemon}\n os._exit(0)\nos.wait()"
+    async with asyncio.timeout(15):
+        result = await run_in("none", code, "", Bounds(wall_seconds=60, processes=64), "stdlib")
+    assert result.status == "output"
 
 
 def test_the_command_line_allows_it_and_workers_are_told(tmp_path, monkeypatch, capsys):

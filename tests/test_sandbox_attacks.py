@@ -180,6 +180,7 @@ ATTACKS: dict[str, Attack] = {
             ("inotify_init1", "0"),
             ("personality", "0x40000"),
             ("kcmp", "1, 1, 0, 0, 0"),
+            ("fallocate", "os.open('room', os.O_CREAT | os.O_RDWR), 0, ctypes.c_long(0), ctypes.c_long(1 << 20)"),
         )
     ),
     "forged reports": Attack(
@@ -202,11 +203,22 @@ ATTACKS: dict[str, Attack] = {
         "ok",
         FAMILY,
     ),
+    "devices that are there": Attack(
+        "import os\nopen(os.devnull, 'w').write('x')\nopen('/dev/urandom', 'rb').read(1)\n"
+        "assert open('/dev/zero', 'rb').read(2) == bytes(2)"
+    ),
     "exit": Attack("import sys\nsys.exit()"),
     "exit with a status": Attack("import sys\nsys.exit(3)", "exception"),
     "exit at once": Attack("import os\nos._exit(0)", "exception"),
     "another program": Attack("import os, sys\nos.execv(sys.executable, [sys.executable, '-S', '-c', 'pass'])", "exception"),
     "deep recursion": Attack("def f(): f()\nf()", "exception"),
+    "recursion beyond the stack": Attack(
+        "import sys\nsys.setrecursionlimit(1 << 30)\na = []\nfor _ in range(1 << 19): a = [a]\nrepr(a)", "killed", Bounds(wall_seconds=20)
+    ),
+    "streams closed and others in their place": Attack(
+        "import os, sys\nfor n in range(3): os.close(n)\nfor n in range(3): assert os.open('left', os.O_CREAT | os.O_RDWR) == n\n"
+        "print('breach ')\nprint('breach ', file=sys.stderr)"
+    ),
     "crash": Attack("import ctypes\nctypes.string_at(0)", "killed"),
     "missing import": Attack("import numpy_is_not_called_so", "exception"),
     "our own code": Attack("import symposia.state", "exception"),

@@ -1,6 +1,8 @@
 """Symbols of repositories: what is found, under which path, how it is shown, what is left out, and the fingerprint of what was read."""
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 from textwrap import dedent
 
@@ -141,6 +143,36 @@ def test_what_does_not_parse_is_left_out_with_the_reason(repository: Path) -> No
     assert reasons.keys() == {"pack/broken.py", "pack/coded.py", "pack/bytes.py"}
     assert reasons["pack/broken.py"].startswith("line 2: ")
     assert "no-such-code" in reasons["pack/coded.py"]
+
+
+def test_files_and_folders_that_may_not_be_read_are_left_out_with_the_reason() -> None:
+    with tempfile.TemporaryDirectory() as root:
+        for name in ("open.py", "closed.py", "shut/a.py", "listed/b.py", "other/c.py"):
+            path = Path(root, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("def here(): ...")
+        for name, mode in (("", 0o755), ("closed.py", 0), ("shut", 0), ("listed", 0o444)):
+            Path(root, name).chmod(mode)
+        user = os.geteuid()
+        try:
+            os.seteuid(user or 65534)
+            found = mine(root)
+            assert found.fingerprint == fingerprint(root)
+        finally:
+            os.seteuid(user)
+            for name in ("shut", "listed"):
+                Path(root, name).chmod(0o755)
+    assert [symbol["full_path"] for symbol in found.symbols] == ["open.here", "other.c.here"]
+    assert {each["filepath"] for each in found.skipped} == {"closed.py", "shut", "listed/b.py"}
+    assert {each["reason"] for each in found.skipped} == {"cannot be read: Permission denied"}
+
+
+def test_what_has_no_name_in_utf_8_is_left_out(tmp_path: Path) -> None:
+    for folder, name in ((b"\xff", b"a.py"), (b"fine", b"\xff.py"), (b"fine", b"b.py")):
+        os.makedirs(os.fsencode(tmp_path) + b"/" + folder, exist_ok=True)
+        with open(b"/".join((os.fsencode(tmp_path), folder, name)), "w") as file:
+            file.write("def here(): ...")
+    assert [symbol["filepath"] for symbol in mine(tmp_path).symbols] == ["fine/b.py"]
 
 
 def test_deep_nesting_and_large_files_are_left_out_with_the_reason(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import random
 
 import pytest
 
-from symposia import runs
-from symposia.graphs import utgen_intrinsic
+from symposia import registry, runs
+from symposia.finished import finished_runs
+from symposia.graphs import utdebug, utgen_intrinsic
 from symposia.graphs.utgen import METHOD, Params, graph
 from symposia.nodes.test_writer import before_output, read_arguments, read_output, same_arguments, winner
+from symposia.pools import calls_by_model
 from symposia.state.errors import BadInput, ReplyError
 
 TASK = {
@@ -260,6 +262,47 @@ async def test_inv9_the_right_solution_and_hidden_tests_are_in_no_prompt(script,
     assert "4711" not in json.dumps(transcripts)
 
 
+def test_samples_are_drawn_as_in_the_authors_code():
+    def drawn(params, role):
+        return [getattr(params.sampling[role], key) for key in ("temperature", "top_p", "max_tokens")]
+
+    for params in (Params(), utdebug.Params()):
+        assert drawn(params, "test_writer") == [0.7, 0.9, 8192]
+        assert drawn(params, "output_predictor") == [0.8, 0.9, 2048]
+    assert drawn(utdebug.Params(), "debugger") == [0.7, 0.9, 8192]
+    assert drawn(utgen_intrinsic.Params(), "test_writer") == [0.8, 0.9, 2560]
+    assert utgen_intrinsic.Params().n_tests == 3
+
+
+MODELS = {"test_writer": "w/x", "output_predictor": "p/x"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "roles", "told"),
+    [
+        ("utgen", MODELS, {"w/x": 12, "p/x": 96}),
+        ("utgen", {"test_writer": "w/x"}, {"w/x": 108}),
+        ("utgen", {}, {"m/x": 108}),
+        ("oracle", MODELS, {"w/x": 12}),
+        ("prompted", MODELS, {"m/x": 108}),
+        ("random", {}, {"m/x": 108}),
+    ],
+)
+def test_the_calls_of_each_model_go_by_the_arm(mode, roles, told):
+    params = Params(model="m/x", roles=roles, mode=mode)
+    assert calls_by_model(METHOD, params) == told
+    debugged = utdebug.Params(model="m/x", roles={**roles, "debugger": "d/x"}, mode=mode, max_rounds=2, suite_retries=0)
+    assert calls_by_model(utdebug.METHOD, debugged) == {**{model: 2 * n for model, n in told.items()}, "d/x": 2}
+    if mode != "oracle":
+        measured = utgen_intrinsic.Params(model="m/x", roles={k: v for k, v in roles.items() if k == "test_writer"}, mode=mode)
+        assert calls_by_model(utgen_intrinsic.METHOD, measured) == {"w/x" if mode == "utgen" and roles else "m/x": 3}
+
+
+def test_an_arm_without_tests_takes_two_calls_of_the_debugger_a_round():
+    params = utdebug.Params(model="m/x", roles={**MODELS, "debugger": "d/x"}, mode="none")
+    assert calls_by_model(utdebug.METHOD, params) == {"d/x": 6}
+
+
 # Input
 
 
@@ -295,6 +338,17 @@ async def test_a_chat_may_hold_the_code_in_a_fence(script):
     script.replies = {"sample_candidate": [candidate("last_digit(7)")], "vote_output": ballots(1)}
     out = await graph.ainvoke({"messages": [{"role": "user", "content": text}]}, context=Params(model="script/any", n_tests=1, k=1))
     assert (out["prompt"], out["code"]) == ("Return the last digit.", TASK["code"])
+
+
+@pytest.mark.parametrize("method", ["utdebug", "utgen_intrinsic", "utgen_data"])
+async def test_problems_without_tests_are_reported_on(method, sqlite):
+    given = {key: TASK[key] for key in ("prompt", "code", "canonical_solution")}
+    known = registry.load(method).params.model_fields
+    few: dict[str, int] = {key: 1 for key in ("n_tests", "k", "max_rounds", "perturbations", "inputs") if key in known}
+    result = await runs.start(sqlite, runs.new_record(method, {"model": "toy/default", **few}, given))
+    assert result.status == "ok", result.error
+    found = registry.load(method).module.report(await finished_runs(sqlite, [result.run_id], method))
+    assert found.get("programs", found.get("problems")) == 1
 
 
 # Resuming

@@ -78,14 +78,24 @@ def contests(a: str | Path, b: str | Path) -> list[dict[str, str]]:
     Raises:
         BadInput: A line is none of an export, the files hold other requests, or a row has no known program.
     """
-    mine, theirs = _exported(a), _exported(b)
+    return paired(_exported(a), _exported(b), a, b)
+
+
+def paired(mine: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], a: str | Path, b: str | Path) -> list[dict[str, str]]:
+    """`contests` of rows that are at hand; `a` and `b` are what they are called in errors.
+
+    Raises:
+        BadInput: The rows are over other requests, or one has no known program.
+    """
     if len(mine) != len(theirs):
-        raise BadInput(f"{a} has {len(mine)} rows, {b} has {len(theirs)}", remedy="export batches over the same rows")
+        raise BadInput(
+            f"{a} has {len(mine)} rows, {b} has {len(theirs)}", remedy="take two batches over the same rows, both run to their end"
+        )
     rows = []
     for number, (one, other) in enumerate(zip(mine, theirs, strict=True), 1):
         if one["question"] != other["question"]:
             asked = shorten(one["question"], 40), shorten(other["question"], 40)
-            raise BadInput(f"row {number} is {asked[0]!r} in {a} and {asked[1]!r} in {b}", remedy="export batches over the same rows")
+            raise BadInput(f"row {number} is {asked[0]!r} in {a} and {asked[1]!r} in {b}", remedy="take two batches over the same rows")
         if not one["program"]:
             raise BadInput(f"row {number} of {a} has no known program", remedy="run the batch from rows with one: --map answer=FIELD")
         rows.append({"request": one["question"], "program": one["program"], "a": one["chosen"] or "", "b": other["chosen"] or ""})

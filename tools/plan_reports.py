@@ -1,17 +1,22 @@
 """What finished plan searches are worth, by symbols that a good program is known to use, and their plans as files."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from symposia.state.errors import BadInput
 from symposia.tools import plans
 from symposia.tools.overlap import chrf, overlaps, plan_precision, plan_recall
+from symposia.tools.plan_contests import paired
 from symposia.tools.plan_views import plan_page
 
+Finished = tuple[Mapping[str, Any], Sequence[str]]
+"""The last state of a run, and every accepted known answer."""
 
-def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
+
+def report(finished: Sequence[Finished]) -> dict[str, Any]:
     """What a batch is worth by `unique_apis`, and by known programs: means over the runs that know some; other runs are counted.
 
     `overlap_best` and `overlap_mean` are the part of the known symbols that a run's best program, and its programs on average, call;
@@ -54,15 +59,34 @@ def _measured(state: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def export(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]], folder: Path) -> dict[str, int]:
+def export(finished: Sequence[Finished], folder: Path) -> dict[str, int]:
     """Write the plans of runs: `plan.md` for people, and `plans.jsonl` with request, steps, symbols and programs, a line per run.
 
     There `chosen` is the program that the run answered with, and `program` the known one, None without any.
+
+    Raises:
+        BadInput: A file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     pages = [plan_page(state, f"Plan {number}") for number, (state, _) in enumerate(finished, 1)]
-    (folder / "plan.md").write_text("\n".join(pages), encoding="utf-8", newline="\n")
-    rows = [
+    rows = _rows(finished)
+    _write(folder / "plan.md", "\n".join(pages))
+    _write(folder / "plans.jsonl", _lines(rows))
+    return {"plan.md": len(pages), "plans.jsonl": len(rows)}
+
+
+def export_against(finished: Sequence[Finished], others: Sequence[Finished], folder: Path) -> dict[str, int]:
+    """Write `contests.jsonl`: the programs of two batches over the same rows in pairs, as rows for `mutagrep_judge`.
+
+    Raises:
+        BadInput: The rows are not the same, or one has no known program; or the file cannot be written.
+    """
+    rows = paired(_rows(finished), _rows(others), "the first batch", "the one it is laid against")
+    _write(folder / "contests.jsonl", _lines(rows))
+    return {"contests.jsonl": len(rows)}
+
+
+def _rows(finished: Sequence[Finished]) -> list[dict[str, Any]]:
+    return [
         {
             "question": state["question"],
             "steps": state["nodes"][state["best"]]["steps"],
@@ -74,6 +98,15 @@ def export(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]], folder: 
         }
         for state, known in finished
     ]
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / "plans.jsonl").write_text(lines, encoding="utf-8", newline="\n")
-    return {"plan.md": len(pages), "plans.jsonl": len(rows)}
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise BadInput(f"cannot write {file}: {error.strerror}", remedy="name a folder that can be written") from None

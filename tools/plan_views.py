@@ -16,6 +16,7 @@ _ENDS = {
     "QUEUE_EMPTY": "no plan was left to go on from",
     "GOAL_FOUND": "a plan reached the score that was asked for",
 }
+_COMPLETE = "a plan was found complete"
 
 
 class Card(TypedDict):
@@ -37,11 +38,13 @@ def plan_page(state: Mapping[str, Any], title: str = "Plan") -> str:
     node: PlanNode = state["nodes"][state["best"]]
     score: Score = state["scores"][state["best"]]
     n, looked = len(state["nodes"]), len(state["visited"])
+    goal = state["params"]["goal_score"]
+    complete = state["search_state"] == "GOAL_FOUND" and (goal is None or state["scores"][state["current"]]["search"] < goal)
     lines = [f"# {title}", "", *(f"> {line}".rstrip() for line in state["question"].strip().splitlines()), ""]
     lines += [
         f"Of {n} plan{'s' * (n != 1)} made from `{state['artefact']['repo_name']}`, {looked} gone on from, this is `{node['id']}`, "
         f"{node['level']} edit{'s' * (node['level'] != 1)} deep, with the score {score['search']:g}. "
-        f"The search ended because {_ENDS[state['search_state']]}.",
+        f"The search ended because {_COMPLETE if complete else _ENDS[state['search_state']]}.",
         "",
     ]
     if not node["steps"]:

@@ -113,6 +113,12 @@ def take_next(strategy: Strategy, frontier: Sequence[str], scores: Mapping[str, 
     return frontier[-1] if strategy == "depth_first" else frontier[0]
 
 
+def taken(state: Mapping[str, Any]) -> list[str]:
+    """The plans that a search goes on from at once: the current one, which an edit may have changed, or several with it."""
+    several: list[str] = state.get("taken") or []
+    return several if len(several) > 1 else [state["current"]]
+
+
 def distinct(steps: Sequence[Step]) -> list[str]:
     """The symbols of a plan, each once, in the order of the steps."""
     return list(dict.fromkeys(hit["full_path"] for step in steps for hit in step["symbols"]))

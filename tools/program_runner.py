@@ -1,7 +1,7 @@
 """What runs in the sandbox beside a program under test, and how what it said is read.
 
 A program is a text of Python with some imports before it. Arguments are made anew for each call; what a call returned comes back as the
-text of a literal, behind a mark that is drawn for the run, so that nothing a program prints is taken for it.
+text of a literal, behind a mark that is drawn for the run, so that nothing a program writes is taken for it. What it prints is thrown away.
 """
 
 import json
@@ -28,7 +28,7 @@ from collections import *
 """Imports that stand before every program, since models leave them out: the modules of UTGen's code; numpy only where it is named."""
 
 CALL_SECONDS = 2.0
-"""CPU time of one call, as in UTGen's code."""
+"""CPU time of one call, as in UTGen's code, where no more is said."""
 
 MOST_OVERTIMES = 3
 """Calls of a series that may take longer before the rest is not run."""
@@ -41,6 +41,11 @@ _NUMPY = re.compile(r"\b(?:numpy|np)\b")
 _RUNNER = """\
 import builtins as _builtins, functools as _functools, json as _json, os as _os, signal as _signal, sys as _sys, types as _types
 _write, _dumps, _repr = _os.write, _json.dumps, repr
+_told = _os.dup(1)
+try:
+    _os.dup2(_os.open("/dev/null", 1), 1)
+except OSError:
+    pass  # a machine that shows no device; what is printed counts then
 _untouched = dict(vars(_builtins))
 
 class _Overtime(BaseException):
@@ -69,7 +74,7 @@ def _plain(value):
 def _tell(mark, **said):
     data = ("\\n" + mark + _dumps(said) + "\\n").encode()
     while data:
-        data = data[_write(1, data):]
+        data = data[_write(_told, data):]
 
 def _said(error):
     if isinstance(error, _Overtime):
@@ -161,9 +166,13 @@ class Called(TypedDict):
     text: str
 
 
-async def run_calls(code: str, name: str, calls: Sequence[str], bounds: Bounds, through: str = "") -> list[Called]:
-    """One run of a program with a series of calls, their values put through a builtin; what a dead run did not get to is told why."""
-    told, result = await _run("_calls", code, (name, list(calls), through, CALL_SECONDS, MOST_OVERTIMES, NOT_RUN), bounds)
+async def run_calls(code: str, name: str, calls: Sequence[str], bounds: Bounds, through: str = "", seconds: float = 0.0) -> list[Called]:
+    """One run of a program with a series of calls, their values put through a builtin; what a dead run did not get to is told why.
+
+    A call has so many seconds of CPU time, and never less than `CALL_SECONDS`; the whole series has those of its bounds.
+    """
+    rest = (name, list(calls), through, max(seconds, CALL_SECONDS), MOST_OVERTIMES, NOT_RUN)
+    told, result = await _run("_calls", code, rest, bounds)
     done = [_called(one) for one in told[: len(calls)]]
     if len(told) == 1 and "does not load" in str(told[0].get("error")):
         done *= len(calls)

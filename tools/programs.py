@@ -64,7 +64,7 @@ async def call(code: str, entry_point: str, arguments: Sequence[str], bounds: Bo
         arguments: Texts of literals, as `value_text` writes them.
         bounds: What loading and calling may use.
     """
-    return (await run_calls(code, entry_point, [tuple_text(arguments)], bounds))[0]
+    return (await run_calls(code, entry_point, [tuple_text(arguments)], bounds, seconds=bounds.cpu_seconds))[0]
 
 
 async def call_recorded(code: str, entry_point: str, arguments: Sequence[str], bounds: Bounds = CALL) -> Called:

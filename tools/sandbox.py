@@ -115,6 +115,9 @@ async def run_in(isolation: str | None, code: str, stdin: str, bounds: Bounds, p
     except Unavailable as failure:
         remedy = "it did before: is memory, or the number of processes, used up?"
         raise SymposiaError(f"no fork server for code came up in {isolation or 'the isolation'}: {failure}", remedy=remedy) from None
+    except OSError as failure:
+        remedy = "where these are open files, `ulimit -n` tells how many there may be, and --concurrency asks for fewer at a time"
+        raise SymposiaError(f"the machine lacks what a run of code needs: {failure.strerror or failure}", remedy=remedy) from None
     stdout, stderr = (bytes(text).decode(errors="replace") for text in (job.stdout, job.stderr))
     status, error = _ending(job, bounds, stderr)
     return Result(status, job.isolation, stdout, stderr, job.reply["seconds"] if job.reply else bounds.wall_seconds, error)

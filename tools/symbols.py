@@ -13,7 +13,7 @@ import os
 import re
 import tokenize
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -100,8 +100,10 @@ def mine(root: str | Path, **rules: Unpack[Rules]) -> Mined:
     Raises:
         BadInput: There is no such folder, language or core file, or the extra `code` is missing.
     """
-    package = Path(root).resolve().name if Path(root, "__init__.py").is_file() else ""
-    return mine_texts(_read(root, rules), package, **rules)
+    package = Path(root).resolve().name if os.path.isfile(Path(root, "__init__.py")) else ""
+    read, closed = _read(root, rules)
+    mined = mine_texts(read, package, **rules)
+    return mined._replace(skipped=[*closed, *mined.skipped])
 
 
 def mine_texts(files: Mapping[str, str | bytes], package: str = "", **rules: Unpack[Rules]) -> Mined:
@@ -130,7 +132,7 @@ def fingerprint(root: str | Path, **rules: Unpack[Rules]) -> str:
     Raises:
         BadInput: As `mine`.
     """
-    return _fingerprint(_read(root, rules), rules)
+    return _fingerprint(_read(root, rules)[0], rules)
 
 
 def _fingerprint(read: Mapping[str, bytes], rules: Rules) -> str:
@@ -139,17 +141,22 @@ def _fingerprint(read: Mapping[str, bytes], rules: Rules) -> str:
     return digest_of([said, [[path, digest(raw)] for path, raw in read.items()]]).hex()
 
 
-def _read(root: str | Path, rules: Rules) -> dict[str, bytes]:
-    """The files of a folder that are read, by path."""
+def _read(root: str | Path, rules: Rules) -> tuple[dict[str, bytes], list[dict[str, str]]]:
+    """The files of a folder that are read, by path; and the files and folders that may not be, with the reason."""
     if not Path(root).is_dir():
         raise BadInput(f"{root} is no folder", remedy="name the folder of a repository")
-    read = {}
-    for path in chosen(_walk(Path(root)), **rules):
+    read: dict[str, bytes] = {}
+    closed: list[dict[str, str]] = []
+
+    def refused(path: str | Path, error: OSError) -> None:
+        closed.append({"filepath": Path(path).as_posix(), "reason": f"cannot be read: {error.strerror}"})
+
+    for path in chosen(_walk(Path(root), lambda error: refused(os.path.relpath(error.filename, root), error)), **rules):
         try:
             read[path] = Path(root, path).read_bytes()
         except OSError as error:
-            raise BadInput(f"{path} cannot be read: {error.strerror}", remedy="make it readable, or keep it out: -p leave_out") from None
-    return read
+            refused(path, error)
+    return read, closed
 
 
 def chosen(paths: Iterable[str], **rules: Unpack[Rules]) -> list[str]:
@@ -170,15 +177,23 @@ def chosen(paths: Iterable[str], **rules: Unpack[Rules]) -> list[str]:
     return found if core is None else [path for path in found if any(fnmatchcase(path, pattern) for pattern in core)]
 
 
-def _walk(root: Path) -> Iterator[str]:
+def _walk(root: Path, refused: Callable[[OSError], None]) -> Iterator[str]:
     """Files that belong to a repository, with slashes: not those of hidden folders, of links or of installed packages."""
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=refused):
         here = Path(folder)
-        folders[:] = [f for f in folders if not f.startswith(".") and f not in _NOT_OURS and not (here / f / "pyvenv.cfg").exists()]
+        folders[:] = [f for f in folders if not f.startswith(".") and f not in _NOT_OURS and not os.path.exists(here / f / "pyvenv.cfg")]
         for name in names:
-            path = here / name
-            if path.is_file() and not path.is_symlink() and name == sound(name):
-                yield path.relative_to(root).as_posix()
+            path = (here / name).relative_to(root).as_posix()
+            if path == sound(path) and _is_file(here / name):
+                yield path
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file and no link; also where that cannot be told, so that reading it says why."""
+    try:
+        return path.is_file() and not path.is_symlink()
+    except OSError:
+        return True
 
 
 def _left_out(path: str, words: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ from symposia.tools.isolation.paths import command, environment
 
 _START: Final = 60.0  # seconds that a server may take to start, on a busy machine
 _GRACE: Final = 10.0  # seconds behind the server's own clock after which it counts as stuck
+_LOOK: Final = 3600.0  # seconds that are waited for at once; the kernel counts up to some 24 days
 _CHUNK: Final = 65536
 
 
@@ -132,15 +133,15 @@ class Server:
                 os.set_blocking(fd, False)
             poll.register(fd, select.POLLIN)
         while (left := deadline - time.monotonic()) > 0:
-            ready = {fd for fd, _ in poll.poll(left * 1000)}
+            ready = {fd for fd, _ in poll.poll(min(left, _LOOK) * 1000)}
             for fd in ready & pipes.keys():
                 if not self._take(job, pipes[fd], fd, most):
                     poll.unregister(fd)
             if self.control.fileno() in ready:
                 reply = self._receive()
                 for fd, kept in pipes.items():
-                    while select.select([fd], [], [], 0)[0] and self._take(job, kept, fd, most):
-                        pass
+                    while _ready(fd) and self._take(job, kept, fd, most) and not job.too_much:
+                        pass  # without end where nothing holds the code and a process that it left goes on printing
                 return reply
         return {"status": -9, "why": "timeout", "seconds": job.bounds["wall_seconds"] + _GRACE, "cpu": 0.0, "clean": False}
 
@@ -162,7 +163,7 @@ class Server:
 
     def usable(self) -> bool:
         """Whether it lives and has nothing to say, as it should be between runs."""
-        return self.process.poll() is None and not select.select([self.control], [], [], 0)[0]
+        return self.process.poll() is None and not _ready(self.control.fileno())
 
     def close(self) -> None:
         """End it, and what runs in it, now."""
@@ -204,6 +205,13 @@ class Server:
         lines = self.process.stderr.read().decode(errors="replace").split("\n") if self.process.stderr else []
         said = [line for line in lines if line.strip()]
         return shorten(said[-1]) if said else f"it ended with status {self.process.wait()}"
+
+
+def _ready(fd: int) -> bool:
+    """Whether something can be read, or the end; `select` knows no descriptor above 1023, and a batch may have thousands open."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 LIVE: Final[set[Server]] = set()

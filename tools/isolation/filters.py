@@ -41,7 +41,7 @@ _NUMBERS: Final = {
     **{"setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15)},
     **{"fremovexattr": (199, 16), "truncate": (76, 45), "clone": (56, 220), "fork": (57, -1), "vfork": (58, -1)},
     **{"fcntl": (72, 25), "ioctl": (16, 29), "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131)},
-    **{"rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240)},
+    **{"rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "fallocate": (285, 47)},
 }
 _LATER: Final = (434, 436, 437, 439, 441, 449)  # pidfd_open, close_range, openat2, faccessat2, epoll_pwait2, futex_waitv
 
@@ -50,7 +50,11 @@ _METADATA: Final = (
     *("chmod", "fchmod", "fchmodat", "chown", "lchown", "fchown", "fchownat", "utime", "utimes", "futimesat", "utimensat"),
     *("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "truncate"),
 )
-_CONDITIONAL: Final = {"clone", "fork", "vfork", "socketpair", "prlimit64", "prctl", "fcntl", "ioctl", "tkill", *_SIGNALS, *_METADATA}
+_CONDITIONAL: Final = {
+    *("clone", "fork", "vfork", "socketpair", "prlimit64", "prctl", "fcntl", "ioctl", "tkill", "fallocate"),
+    *_SIGNALS,
+    *_METADATA,
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ _NEW_NAMESPACE, _THREAD = 0x7E020000, 0x10000  # flags of `clone`
 
 HOST: Final = (
     Rule(sorted(_NUMBERS.keys() - _CONDITIONAL)),
+    Rule(["fallocate"], errno.EOPNOTSUPP),  # would take a disk's whole room between two looks at it; the C library writes instead
     Rule(["clone"], argument=0, mask=_NEW_NAMESPACE, among=[0], others=True),
     Rule(
         ["socketpair"], argument=1, mask=0xF, among=[1], others=True

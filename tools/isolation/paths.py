@@ -85,9 +85,8 @@ def _bubblewrap(root: bool, packages: list[Path]) -> list[str]:
     else:
         made += ["--unshare-user", "--uid", str(_NOBODY), "--gid", str(_NOBODY)]
     hidden = []
-    for parent in sorted(
-        {one for place in (*_places(), *map(Path, (_interpreter(), *_DATA, "/numeric/numpy"))) for one in place.parents if one != Path("/")}
-    ):
+    shown = [*_places(), *map(Path, (_interpreter(), *_DATA, *_DEVICES, "/numeric/numpy"))]
+    for parent in sorted({one for place in shown for one in place.parents if one != Path("/")}):
         made += ["--perms", "0755", "--dir", str(parent)]  # it would make them for their owner only
     for place in _places():
         if place.is_symlink():

@@ -20,6 +20,7 @@ _idle: dict[tuple[str, str], list[Server]] = {}
 _chosen: str | None = None
 _choosing = threading.Lock()
 _executor: ThreadPoolExecutor | None = None
+_making = threading.Lock()  # a second pool of threads would take its servers with it when it is collected
 
 
 async def run(job: Job, isolation: str | None = None, *, unsafe: bool = False) -> None:
@@ -64,13 +65,19 @@ def _run(job: Job, isolation: str | None, unsafe: bool) -> None:
 
 def _free(isolation: str, profile: str) -> Server:
     """A server that is idle, or a new one."""
-    idle = _idle.setdefault((isolation, profile), [])
-    while idle:
-        server = idle.pop()
+    while server := _taken(_idle.setdefault((isolation, profile), [])):
         if server.usable():
             return server
         server.close()
     return start(isolation, profile)
+
+
+def _taken(idle: list[Server]) -> Server | None:
+    """An idle server; None when there is none, or another thread was quicker."""
+    try:
+        return idle.pop()
+    except IndexError:
+        return None
 
 
 def start(isolation: str, profile: str) -> Server:
@@ -112,16 +119,17 @@ def _threads() -> ThreadPoolExecutor:
     global _executor
     if not hasattr(os, "fork"):
         raise BadInput("code cannot be run on this system", remedy="use Linux, where it can be held; WSL is one")
-    if _executor is None:
-        _executor = ThreadPoolExecutor(processors(), thread_name_prefix="sandbox")
-    return _executor
+    with _making:
+        if _executor is None:
+            _executor = ThreadPoolExecutor(processors(), thread_name_prefix="sandbox")
+        return _executor
 
 
 def close() -> None:
     """End the servers that are idle; a later run starts new ones."""
     for idle in list(_idle.values()):
-        while idle:
-            idle.pop().close()
+        while server := _taken(idle):
+            server.close()
 
 
 def _close_all() -> None:
@@ -132,7 +140,7 @@ def _close_all() -> None:
 
 def _forget() -> None:
     """After a fork: the servers are the parent's, and must see the end of its sockets when it ends."""
-    global _executor, _choosing
+    global _executor, _choosing, _making
     for server in LIVE:
         server.control.close()
         if server.process.stderr:
@@ -140,7 +148,7 @@ def _forget() -> None:
         server.process.returncode = 0
     LIVE.clear()
     _idle.clear()
-    _executor, _choosing = None, threading.Lock()
+    _executor, _choosing, _making = None, threading.Lock(), threading.Lock()
 
 
 atexit.register(_close_all)
