@@ -1,6 +1,7 @@
 """Symbolic-MoE over toy experts whose skills are known: accuracy of all arms with intervals, and the time of grouped and ungrouped work.
 
     python bench/experts.py [--validation 20] [--test 16] [--seeds 2] [--error 0.25] [--own 0.03] [--load 2] [--rows 20]
+                            [--engines .venv-engines/bin] [--engine-rows 5]
 
 Five toys each have a topic in which they err seldom. The first table shows what `prepare` finds out about them, the second the arms of the
 paper with the calls of a question, on other questions; intervals are 95 %, clustered by question. Arms that name models take those that
@@ -8,20 +9,23 @@ are best on the validation set. The toys check an answer once, however many expe
 `check`): less often than the experts' majority is, so that such an aggregator gives away more right answers than it mends, and a count of
 the votes is better. The last arms let it check worse and better; one whose checks never fail is right wherever any expert was. The third
 table lets engines of this machine play the experts, one at a time, each with a simulated time to load: `--order model` against `--order
-row`. Toys are no language models: what is measured is the method's arithmetic and the scheduling.
+row`. With `--engines`, the folder of programs that `make test-engines` installs, a fourth table is of `transformers serve` on the CPU with
+tiny models of random weights, whose answers mean nothing. Toys are no language models: what is measured is the method's arithmetic and
+the scheduling.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from make_topics import TOPICS, problems
 
@@ -37,6 +41,7 @@ IN_FLIGHT = 8  # runs
 CHECKS = (0.6, 0.9, 1.0)
 """Rates at which an aggregator's checks are right, beside the toys' own."""
 ENGINE = Path(__file__).parent / "toy_engine.py"
+MAKE_MODELS = Path(__file__).parents[1] / "tests" / "engines" / "make_models.py"
 
 Row = dict[str, Any]
 Arm = tuple[str, Any, dict[str, Any]]
@@ -120,17 +125,44 @@ def renamed(artefact: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def batch(folder: Path, order: str, options: argparse.Namespace) -> dict[str, Any]:
+class Served(NamedTuple):
+    """What serves the experts: in words, the pool's command, the weights of each topic's expert; questions, how many at once, options."""
+
+    title: str
+    command: str
+    weights: Mapping[str, str]
+    questions: int
+    at_once: int
+    options: tuple[str, ...] = ()
+
+
+def simulated(options: argparse.Namespace, _folder: Path) -> Served:
+    """Toys behind HTTP, which wait as long as weights would take to load."""
+    command = f"{sys.executable} {ENGINE} {{weights}} --name {{name}} --port {{port}} --load {options.load}"
+    return Served(f"toys, {options.load:g} s to load", command, pool(options), options.rows, IN_FLIGHT)
+
+
+def real(options: argparse.Namespace, folder: Path) -> Served:
+    """Tiny models made here, and served by transformers on the CPU."""
+    programs = options.engines.absolute()
+    weights = {topic: str(folder / "weights" / topic) for topic in TOPICS}
+    subprocess.run([programs / "python", MAKE_MODELS, *weights.values()], check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    command = f"{programs / 'transformers'} serve {{weights}} --host {{host}} --port {{port}} --device cpu"
+    short = [word for role in ("expert", "aggregator") for word in ("-p", f"sampling.{role}.max_tokens=8")]
+    return Served("transformers serve on the CPU, tiny models", command, weights, options.engine_rows, 2, tuple(short))
+
+
+def batch(folder: Path, order: str, served: Served, options: argparse.Namespace) -> dict[str, Any]:
     """What a batch in an order came to: its wall time in seconds, how often models were loaded, its lines."""
     out = folder / f"{order}.jsonl"
     experts = ",".join(f"local/{topic}" for topic in TOPICS)
     command = [
         *(sys.executable, "-m", "symposia.cli", "batch", "symbolic_moe", "rows.jsonl", "-o", out.name, "--store", f"{order}.db"),
         *("-p", "artefact=a0", "--role", f"expert={experts}", "--role", "tagger=toy/default", "--seed", str(options.seed)),
-        *("--order", order, "--concurrency", str(IN_FLIGHT), "--json"),
+        *("--order", order, "--concurrency", str(served.at_once), "--json", *served.options),
     ]
     begun = time.monotonic()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     seconds = time.monotonic() - begun
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -138,22 +170,20 @@ def batch(folder: Path, order: str, options: argparse.Namespace) -> dict[str, An
     return {"seconds": seconds, "loads": loads, "lines": [json.loads(line) for line in out.read_text().splitlines()]}
 
 
-async def race(options: argparse.Namespace, artefact: dict[str, Any]) -> None:
+async def race(folder: Path, served: Served, artefact: dict[str, Any], options: argparse.Namespace) -> None:
     """Print the table of orders."""
-    rows = problems(options.rows // len(TOPICS), options.seed + 1)
+    rows = problems(served.questions // len(TOPICS), options.seed + 1)
     local = renamed(artefact, {f"toy/{toy}": f"local/{topic}" for topic, toy in pool(options).items()})
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        serve = f"{sys.executable} {ENGINE} {{weights}} --name {{name}} --port {{port}} --load {options.load}"
-        models = "".join(f'[pool.models.{topic}]\nweights = "{toy}"\n' for topic, toy in pool(options).items())
-        (folder / "symposia.toml").write_text(f'[pool]\ncommand = "{serve}"\n{models}')
-        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        found = {}
-        for order in ("model", "row"):
-            async with open_store(str(folder / f"{order}.db")) as store:
-                await store.put_artefact("a0", "symbolic_moe", {"content": local, "method": "symbolic_moe"})
-            found[order] = await asyncio.to_thread(batch, folder, order, options)
-    print(f"\n{len(rows)} questions, engines one at a time, {options.load:g} s to load\n\n{'order':10}{'loads':>6}{'seconds':>10}")
+    models = "".join(f'[pool.models.{topic}]\nweights = "{weights}"\n' for topic, weights in served.weights.items())
+    (folder / "symposia.toml").write_text(f'[pool]\ncommand = "{served.command}"\n{models}')
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = {}
+    for order in ("model", "row"):
+        async with open_store(str(folder / f"{order}.db")) as store:
+            await store.put_artefact("a0", "symbolic_moe", {"content": local, "method": "symbolic_moe"})
+        found[order] = await asyncio.to_thread(batch, folder, order, served, options)
+    print(f"\n{len(rows)} questions, {served.at_once} at once, engines one at a time: {served.title}\n")
+    print(f"{'order':10}{'loads':>6}{'seconds':>10}")
     for order, one in found.items():
         print(f"{order:10}{one['loads']:6}{one['seconds']:10.1f}")
     answers = [[(line["id"], line["answer"]) for line in sorted(one["lines"], key=lambda line: line["row"])] for one in found.values()]
@@ -171,10 +201,13 @@ def main() -> None:
     parser.add_argument("--own", type=float, default=0.03, help="of an expert in its topic, per step")
     parser.add_argument("--load", type=float, default=2.0, help="seconds that an engine takes to load")
     parser.add_argument("--rows", type=int, default=20, help="questions of a batch; 0 leaves the third table out")
+    parser.add_argument("--engines", type=Path, metavar="BIN", help="programs of an environment with transformers[serving]")
+    parser.add_argument("--engine-rows", type=int, default=5, help="questions for these")
     options = parser.parse_args()
     artefact = asyncio.run(compare(options))
-    if options.rows:
-        asyncio.run(race(options, artefact))
+    for engines in [simulated] * bool(options.rows) + [real] * bool(options.engines):
+        with tempfile.TemporaryDirectory() as name:
+            asyncio.run(race(Path(name), engines(options, Path(name)), artefact, options))
 
 
 if __name__ == "__main__":

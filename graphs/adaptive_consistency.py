@@ -53,6 +53,7 @@ METHOD = Method(
     family="fan out, aggregate",
     roles=("solver",),
     calls="k",
+    by_role={"solver": ("k", "1")},
 )
 
 SHOW = Show(
@@ -147,7 +148,7 @@ async def solve(state: State) -> dict[str, Any]:
     params, looks = Params.of(state), state["looks"]
     drawn, more = (looks[-1]["drawn"], looks[-1]["next"]) if looks else (0, draw(params, [], params.k))
     messages = prompt(state["params"], "solver", question=state["question"], answer_format=answer_format(state["task"]))
-    samples = await sample(state["params"], "solver", messages, more)
+    samples = await sample(state["params"], "solver", messages, more, drawn)
     good = sum(row.count("ok") for row in state["statuses"])
     quorum(samples, min(params.quorum, drawn + more) - good)
     return {"chains": [[s["text"] for s in samples]], "statuses": [[s["status"] for s in samples]]}

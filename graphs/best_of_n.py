@@ -11,9 +11,10 @@ graph LR
 A solution without an answer scores 0 unasked (evaluation code of solve-versus-verify, github.com/nishadsinghi/sc-genrm-scaling). Choices of
 ours: equal scores go to the lowest index; a scorer's failure ranks below every number; a solution without an answer is chosen only when no
 other has one. It works on open text, where answers cannot be voted on: with the task `text` the answer is the whole solution, unchanged.
-Beware of one model as writer and scorer, and of scorers with few levels: then the tie rule decides.
+Beware of one model as writer and scorer, and of scorers with few levels: then the tie rule decides, `symposia report` says how often.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph.graph import END, START
@@ -46,6 +47,9 @@ METHOD = Method(
 SHOW = Show({"answers": votes(), "scores": rewards(of="chains")}, {"select_best": "the best is number {best_index}"}, ("intake", "extract"))
 """How the viewer shows its state."""
 
+NEEDS_REFERENCES = False
+"""`report` looks at the scores alone."""
+
 
 class Params(BaseParams):
     """Parameters of a run."""
@@ -68,6 +72,18 @@ def finish(state: State) -> dict[str, Any]:
     answer = answer_of(state, 0, chosen)
     reason = "no_answer" if answer is None else "unscored" if state["scores"][0][chosen] is None else "best"
     return conclude(answer, reason, state["chains"][0][chosen])
+
+
+def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
+    """How many runs there are, and in how many the chosen solution shared its score, so that its place decided."""
+    return {"runs": len(finished), "ties": sum(_tied(state) for state, _ in finished)}
+
+
+def _tied(state: Mapping[str, Any]) -> bool:
+    """Whether other solutions that give an answer have the score of the chosen one."""
+    scores = [score for score, answer in zip(state["scores"][0], state["answers"][0], strict=True) if answer is not None]
+    best = state["scores"][0][state["best_index"]]
+    return best is not None and scores.count(best) > 1
 
 
 def build() -> StateGraph[State, Params, Illustrated, State]:

@@ -57,6 +57,8 @@ METHOD = Method(
     family="fan out, aggregate",
     roles=("solver", "reward", "embedder"),
     calls="2 * k",
+    by_role={"solver": ("k", "1")},
+    by_choice={"reward": "k"},
 )
 
 SHOW = Show(

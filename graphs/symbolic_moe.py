@@ -61,7 +61,21 @@ from symposia.tools.profile_views import export, page, picture, report
 from symposia.tools.recruiting import BY_SKILL, Router
 from symposia.tools.vote import tally, winner
 
-__all__ = ["METHOD", "SHOW", "Params", "State", "build", "export", "graph", "page", "picture", "prepare", "prepare_rows", "report"]
+__all__ = [
+    "METHOD",
+    "NEEDS_REFERENCES",
+    "SHOW",
+    "Params",
+    "State",
+    "build",
+    "export",
+    "graph",
+    "page",
+    "picture",
+    "prepare",
+    "prepare_rows",
+    "report",
+]
 
 METHOD = Method(
     name="symbolic_moe",
@@ -71,7 +85,12 @@ METHOD = Method(
     family="fan out, aggregate",
     roles=("expert", "tagger", "aggregator", "embedder"),
     calls="passes + k + 1",
-    by_role={"tagger": ("passes", "1")},
+    by_role={
+        "tagger": ("passes", "max(router == 'repo', router == 'paper', router == 'topk')"),
+        "aggregator": ("1", "aggregation == 'model'"),
+    },
+    by_choice={"expert": "k"},
+    from_artefact={"expert": "pool", "aggregator": "aggregator"},
     items="topics",
 )
 
@@ -81,6 +100,9 @@ SHOW = Show(
     ("intake", "extract"),
 )
 """How the viewer shows its state."""
+
+NEEDS_REFERENCES = False
+"""`report` and `export` look at recruiting alone."""
 
 _PAPER = Sampling(temperature=0.7, max_tokens=4096)
 

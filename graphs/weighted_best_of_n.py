@@ -11,9 +11,10 @@ graph LR
 
 Choices of ours: equal masses go to the answer that owns the best-scored sample, then to the lower index; a missing score weighs nothing;
 without any mass the plain count decides, which `stop_reason` says (`zero_mass`). Scores are in 0..1 from every scorer, so none is shifted
-or clipped. A scorer that gives all samples about the same makes this self-consistency: compare the two.
+or clipped. A scorer that gives all samples about the same makes this self-consistency: `symposia report` says how often the two differ.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph.graph import END, START
@@ -29,6 +30,7 @@ from symposia.nodes.vote import Weighed, outcome_of, weighted_vote
 from symposia.state.base import BaseParams, Illustrated, Method, Sampling
 from symposia.state.graph import StateGraph
 from symposia.state.show import Show, rewards, votes
+from symposia.tools.vote import tally, winner
 
 METHOD = Method(
     name="weighted_best_of_n",
@@ -49,6 +51,9 @@ SHOW = Show(
     ("intake", "extract"),
 )
 """How the viewer shows its state."""
+
+NEEDS_REFERENCES = False
+"""`report` looks at the votes alone."""
 
 
 class Params(BaseParams):
@@ -71,6 +76,17 @@ def finish(state: State) -> dict[str, Any]:
     """End with the vote's winner."""
     answer = state.get("answer")
     return conclude(answer, outcome_of(answer, state["vote_weights"]))
+
+
+def report(finished: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> dict[str, Any]:
+    """How many runs there are, in how many the weights chose another answer than a plain count does, and in how many all weights were 0."""
+    states = [state for state, _ in finished]
+    counted = [winner(tally(state["answers"][0])) for state in states]
+    return {
+        "runs": len(states),
+        "differ": sum(state["answer"] != plain for state, plain in zip(states, counted, strict=True)),
+        "zero_mass": sum(state["stop_reason"] == "zero_mass" for state in states),
+    }
 
 
 def build() -> StateGraph[State, Params, Illustrated, State]:

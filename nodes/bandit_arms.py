@@ -72,15 +72,16 @@ async def embed(state: Chosen) -> dict[str, Any]:
 
 
 async def select(state: Chosen) -> dict[str, Any]:
-    """The arm that the bandit chooses now; a run that learns notes that, since it is to bring a reward."""
+    """The arm that the bandit chooses now; a run that learns notes that, since it is to bring a reward, as does one that takes turns."""
     params, context = state["params"], state["context"]
     own, run, note = bandit_row(params), current(), bool(params.get("learn"))
+    turns = own.setup.kind == "round_robin"
     key = f"{run.id} {here()}"
 
     async def perform(salt: int | None) -> dict[str, Any]:
         # The rows of a batch have one seed and would all draw alike.
         chance = random.random() if salt is None else random.Random(f"{salt} {state['question']}").random()
-        choice, version = await choose_arm(run.store, own, key, context, chance, note=note)
+        choice, version = await choose_arm(run.store, own, key, context, chance, note=note or turns)
         return {"arm": choice.arm, "probs": choice.probabilities, "version": version}
 
     request = {"bandit": own.name, "setup": own.record(), "alpha": own.setup.alpha, "context": context_hash(context), "note": note}

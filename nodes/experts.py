@@ -25,8 +25,10 @@ def pool_of(params: Mapping[str, Any], artefact: Mapping[str, Any] | None = None
     """The models to recruit from, each once: those of the role `expert`, else those of the artefact, else the run's model.
 
     Raises:
-        BadInput: A model has no profile in the artefact.
+        BadInput: The artefact holds no profiles, or none of a model.
     """
+    if artefact and "profiles" not in artefact:
+        raise BadInput(f"the artefact {params['artefact']} holds no profiles", remedy="make some: symposia prepare symbolic_moe DATA.jsonl")
     given = params["roles"].get("expert") or (artefact or {}).get("pool") or params["model"]
     pool = list(dict.fromkeys([given] if isinstance(given, str) else given))
     missing = [model for model in pool if artefact and model not in artefact["profiles"]]

@@ -15,11 +15,11 @@ Params = Annotated[
 Iterations = Annotated[int, typer.Option("--iterations", metavar="N", min=1, help="passes over the questions at most")]
 Batch = Annotated[int, typer.Option("--batch-size", metavar="N", min=1, help="questions for which one arm is chosen")]
 Threshold = Annotated[float, typer.Option("--threshold", metavar="X", min=0, help="mean loss that ends the training")]
-Share = Annotated[float, typer.Option("--test-share", metavar="X", min=0, max=0.9, help="share of the rows kept for measuring")]
+Share = Annotated[float, typer.Option("--test-share", metavar="X", min=0, max=0.9, help="share kept for measuring; 0.2 in the code")]
 Rate = Annotated[float, typer.Option("--learning-rate", metavar="X", min=0)]
 Beta = Annotated[float, typer.Option("--beta", metavar="X", min=0, help="hold on to the reference")]
 Likelihood = Annotated[float, typer.Option("--likelihood", metavar="X", min=0, help="weight of the likelihood; 0 to follow instructions")]
-Tokens = Annotated[int, typer.Option("--max-new-tokens", metavar="N", min=1, help="longest response")]
+Tokens = Annotated[int | None, typer.Option("--max-new-tokens", metavar="N", min=1, help="longest response; 512")]
 Rank = Annotated[int, typer.Option("--lora-rank", metavar="N", min=0, help="0 trains every weight")]
 Modules = Annotated[str, typer.Option("--lora-modules", metavar="NAMES")]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", min=0)]
@@ -41,7 +41,7 @@ def laser_train(
     learning_rate: Rate = 5e-6,
     beta: Beta = 0.1,
     likelihood: Likelihood = 1.0,
-    max_new_tokens: Tokens = 512,
+    max_new_tokens: Tokens = None,
     lora_rank: Rank = 16,
     lora_modules: Modules = "q_proj,v_proj",
     seed: Seed = 0,
@@ -59,7 +59,7 @@ def laser_train(
     from functools import partial
 
     from symposia import command, output
-    from symposia.laser_policy import Training
+    from symposia.laser_policy import Training, sampling_of
     from symposia.laser_train import METHOD, RECORD, tasks_of, trained
     from symposia.laser_training import Schedule
     from symposia.params import make_params
@@ -68,11 +68,14 @@ def laser_train(
 
     if (out / RECORD).exists():
         raise BadInput(f"{out} holds a trained model already", remedy="name another folder with -o")
+    for name in command.role_models(role).keys() & {"solver", "embedder"}:
+        raise BadInput(f"the role {name} is given a model, and the policy itself plays it", remedy=f"leave out --role {name}=...")
     config = command.configured(store, api_base)
     params = make_params(load(METHOD), command.given(config, METHOD, None, role, None, param, seed)).model_dump(mode="json")
+    sampling = sampling_of(params)
     training = Training(
-        temperature=params["sampling"]["solver"]["temperature"] or 1.0,
-        max_new_tokens=max_new_tokens,
+        temperature=sampling["temperature"],
+        max_new_tokens=max_new_tokens or sampling["max_tokens"],
         learning_rate=learning_rate,
         beta=beta,
         likelihood=likelihood,

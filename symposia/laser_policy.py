@@ -8,7 +8,7 @@ batch. An iteration's adapter is merged at its end, so that the next one has a p
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,6 +48,22 @@ class Training:
     lora_alpha: int = 32
     lora_dropout: float = 0.1
     lora_modules: tuple[str, ...] = ("q_proj", "v_proj")
+
+
+def sampling_of(params: Mapping[str, Any]) -> dict[str, Any]:
+    """How the policy responds, of the parameters of `laser_pairs`: `temperature`, and `max_tokens` of a response.
+
+    Raises:
+        BadInput: They say something that this policy does not do, or that would make all responses to a prompt alike.
+    """
+    given: dict[str, Any] = params["sampling"]["solver"]
+    odd = sorted(name for name, value in given.items() if value is not None and name not in ("temperature", "max_tokens"))
+    if odd:
+        what = f"sampling.solver.{odd[0]} is set, which this policy does not know"
+        raise BadInput(what, remedy="leave it out; it knows temperature and max_tokens")
+    if given["temperature"] == 0:
+        raise BadInput("at temperature 0 all responses to a prompt are one", remedy="-p sampling.solver.temperature=0.8")
+    return {"temperature": given["temperature"] or 1.0, "max_tokens": given["max_tokens"] or Training.max_new_tokens}
 
 
 class LanguageModel:

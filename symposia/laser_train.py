@@ -38,9 +38,9 @@ def tasks_of(data: Path, template: str) -> list[Task]:
     Raises:
         BadInput: A row has no question; all such rows are named.
     """
+    from symposia.inputs import REFERENCES
     from symposia.nodes.prompts import answer_format
     from symposia.rows import check_task
-    from symposia.runs import REFERENCES
     from symposia.sources import Problems, read_jsonl
     from symposia.tools.llm import parts
 
@@ -86,10 +86,10 @@ async def trained(
     done = await train_with_arms(policy, prompts, mark, store, row, key, schedule, progress, kept)
     record = {**settings, "bandit": row.name, **asdict(done), "after": await _accuracy(policy, test_set)}
     policy.write(out)
+    _write(out / RECORD, record)  # before what it would be made from again goes
+    (out / PROGRESS).unlink()
     shutil.rmtree(out / f"iteration-{len(done.losses)}", ignore_errors=True)
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    _write(out / RECORD, record)
-    (out / PROGRESS).unlink()
     return record
 
 

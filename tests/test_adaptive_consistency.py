@@ -144,6 +144,12 @@ async def test_one_prompt_at_temperature_0_7(script):
     assert (Params().k, Params().threshold, Params().rule, Params().batch) == (40, 0.95, "beta", 1)
 
 
+async def test_several_solvers_take_turns_from_round_to_round(script):
+    out, drawn = await sampled(script, [1, 2, 3, 4, 5, 6, 7, 8], roles={"solver": ["script/a", "script/b", "script/c"]})
+    assert (drawn, len(out["looks"])) == (8, 2)
+    assert [o["model"] for o in script.options] == list("abcabcab")
+
+
 def rejected():
     return litellm().BadRequestError("too long", model="any", llm_provider="script")
 

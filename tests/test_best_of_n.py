@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from symposia import runs
-from symposia.graphs.best_of_n import METHOD, Params, graph
+from symposia.graphs.best_of_n import METHOD, Params, graph, report
 from symposia.state.errors import BadInput
 from symposia.tools.accuracy import best_of_n_accuracy
 
@@ -117,6 +117,13 @@ async def test_inv06_equal_scores_choose_the_first_candidate(script, score):
 
 async def test_a_tie_goes_to_the_lowest_index(script):
     assert await pick(script, [0.1, 0.8, 0.8]) == 1
+
+
+async def test_the_report_says_how_often_the_place_decided(script):
+    cases = ([1, 2, 3], [0.1, 0.8, 0.8]), ([1, 2, 3], [0.1, 0.1, 0.8]), ([None, 5, None], [0]), ([1, 2], [None, None]), ([None, None], [])
+    states = [await choose(script, [solution(a) for a in answers], scores) for answers, scores in cases]
+    assert report([(state, []) for state in states]) == {"runs": 5, "ties": 1}
+    assert report([]) == {"runs": 0, "ties": 0}
 
 
 async def test_a_scorer_that_fails_ranks_below_every_number(script):

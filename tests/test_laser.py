@@ -2,16 +2,20 @@
 
 import json
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from commands import Command
 
-from symposia import registry, runs
+from symposia import cli, laser_train, registry, runs
+from symposia.execution import plain
 from symposia.graphs import laser, laser_pairs
+from symposia.laser_policy import sampling_of
 from symposia.laser_training import Mark, Pair, Progress, Schedule, train_with_arms
 from symposia.params import make_params
 from symposia.state.errors import BadInput, StoreError
@@ -75,7 +79,7 @@ async def test_the_reference_is_in_no_prompt_state_or_request(played: Any, sqlit
     result = await runs.start(sqlite, record(learn=True, reference="secret-4711"))
     state = await values_of(sqlite, result.run_id)
     assert (state["raw_reward"], result.stop_reason) == (0.0, "learned")
-    assert "4711" not in json.dumps(runs.plain(state))
+    assert "4711" not in json.dumps(plain(state))
     assert not [p for prompts in played.prompts.values() for p in prompts if "4711" in p]
     entries = await sqlite.entries(result.run_id)
     assert not [e for e in entries if "4711" in json.dumps([e.request, e.outcome])]
@@ -101,6 +105,12 @@ async def test_a_bandit_learns_only_when_it_may_and_can(given: Any, reference: A
     assert state["norm_reward"] == (None if raw is None else 0.5)
     if not given:
         assert await sqlite.updates("b") == []
+
+
+async def test_arms_take_turns_though_nothing_is_learned(played: Any, sqlite: Store) -> None:
+    begun = [await runs.start(sqlite, record(bandit_kind="round_robin", question=f"What is 3 plus {n}?")) for n in range(4)]
+    assert [(await values_of(sqlite, one.run_id))["arm"] for one in begun] == [0, 1, 2, 0]
+    assert await pulls(sqlite) == []
 
 
 async def test_open_text_is_measured_by_its_words(script: Any, sqlite: Store) -> None:
@@ -413,6 +423,43 @@ async def test_a_training_that_is_cut_off_goes_on_with_the_same_arms_and_rewards
     assert [value for _, value in await sqlite.updates("again") if value["type"] == PULL] == expected
 
 
+class Written(Fake):
+    """Keeps folders, as a policy of weights does."""
+
+    def __init__(self, model: str, out: Path, training: Any) -> None:
+        super().__init__(lambda *_: 1.0)
+        self.out = out
+
+    def keep(self, iteration: int) -> None:
+        self.write(self.out / f"iteration-{iteration}")
+
+    def write(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def answer(self, prompts: Sequence[str]) -> list[str]:
+        return []
+
+
+async def test_a_training_killed_while_it_tidies_up_is_whole_or_can_go_on(
+    played: Any, sqlite: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(path: Path, **_: Any) -> None:
+        shutil.rmtree(path, ignore_errors=True)
+        if path.name in ("iteration-2", "checkpoints"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("symposia.laser_policy.LanguageModel", Written)
+    monkeypatch.setattr(laser_train, "shutil", SimpleNamespace(rmtree=cut))
+    tasks = [laser_train.Task(prompt, prompt, "number", None) for prompt in PROMPTS[:4]]
+    settings = {"params": record("laser_pairs")["params"], "test_share": 0.0}
+    short = Schedule(iterations=2, batch_size=4, responses=2, pairs=1)
+    given: dict[str, Any] = {"model": "m", "out": tmp_path, "tasks": tasks, "settings": settings, "training": None, "schedule": short}
+    with pytest.raises(KeyboardInterrupt):
+        await laser_train.trained(sqlite, **given)
+    made = json.loads((tmp_path / laser_train.RECORD).read_text()) if (tmp_path / laser_train.RECORD).exists() else None
+    assert (made and made["stop_reason"] == "iterations") or (tmp_path / "iteration-2").exists()
+
+
 # -- parameters ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -420,6 +467,31 @@ async def test_a_training_that_is_cut_off_goes_on_with_the_same_arms_and_rewards
 def test_parameters_that_cannot_be_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         make_params(registry.load("laser"), given)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-p", "sampling.solver.temperature=0"), "all responses to a prompt are one"),
+        (("-p", "sampling.solver.top_p=0.9"), "sampling.solver.top_p is set"),
+        (("--role", "solver=script/x"), "the role solver is given a model"),
+    ],
+)
+def test_what_the_trained_policy_does_not_do_is_refused(
+    words: tuple[str, ...], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("rows.jsonl").write_text('{"question": "q"}\n')
+    with pytest.raises(SystemExit) as end:
+        cli.main(["laser-train", "rows.jsonl", "--model", "m", "-o", "out", *words])
+    assert (end.value.code, said in capsys.readouterr().err) == (2, True)
+
+
+def test_how_the_policy_samples_is_said_by_the_parameters() -> None:
+    def found(**given: Any) -> dict[str, Any]:
+        return sampling_of(laser_pairs.Params(sampling={"solver": given}).model_dump())
+
+    assert found() == {"temperature": 0.8, "max_tokens": 512}
+    assert found(temperature=None, max_tokens=7) == {"temperature": 1.0, "max_tokens": 7}
 
 
 def test_the_papers_numbers() -> None:

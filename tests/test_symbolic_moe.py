@@ -15,10 +15,12 @@ import pytest
 from commands import Command
 
 from symposia import runs
+from symposia.finished import finished_runs
 from symposia.graphs.symbolic_moe import METHOD, Params, export, graph, picture, prepare, prepare_rows, report
 from symposia.nodes.aggregator import after_thought, with_references
 from symposia.nodes.experts import answer_in, last_option, option_in, request
 from symposia.nodes.tagger import TAG, agreed, embed_skills, keywords, nearest_skills
+from symposia.pools import calls_by_model
 from symposia.state.errors import BadInput, EndpointDown, RequestRejected
 from symposia.state.journal import Run, opened
 from symposia.state.store import open_store
@@ -223,6 +225,28 @@ def test_inv08_a_batch_loads_each_recruited_model_once_and_no_other(symposia: Co
     assert all(json.loads(line)["correct"] for line in Path("out.jsonl").read_text().splitlines())
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_batch_s_plan_tells_the_models_that_an_artefact_names(symposia: Command) -> None:
+    Path("symposia.toml").write_text(
+        '[pool]\ncommand = "serve {weights} {port}"\n' + "".join(f'[pool.models.{m}]\nweights = "w"\n' for m in "ab")
+    )
+    Path("in.jsonl").write_text("".join(json.dumps({"question": f"q{n}?"}) + "\n" for n in range(4)))
+    content = {"profiles": {"local/a": {"ages": 1, "money": 1}, "local/b": {}}, "pool": ["local/a", "local/b"], "aggregator": "local/b"}
+    asyncio.run(put(content))
+    words = ("batch", "symbolic_moe", "in.jsonl", "-o", "out.jsonl", "-p", "artefact=a0", "--store", "s.db")
+    done = symposia(*words, "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert [(one["model"], one["roles"], one["calls"]) for one in done.json["pool"]] == [
+        ("local/a", ["expert"], 4 * 3),
+        ("local/b", ["expert", "aggregator"], 4 * (3 + 1)),
+    ]
+    assert done.json["calls_by_model"]["toy/default"] == 4 * 5
+    done = symposia(*words, "--engine", "processes")
+    assert (done.code, "one process holds a machine's engines" in done.err) == (2, True)
+    done = symposia(*words, "-p", "artefact=a1", "--dry-run")
+    assert (done.code, "unknown artefact 'a1'; did you mean 'a0'?" in done.err) == (2, True), done.err
+
+
 async def put(content):
     """Keep an artefact about two skills."""
     async with opened(Run("r")):
@@ -382,6 +406,10 @@ async def test_inv18_a_run_makes_passes_and_k_and_one_call(script, router):
     found = {node: n / 3 for node, n in Counter(node for node, *_ in cast.asked).items()}
     assert found == ({"tag": 5} if router in BY_SKILL else {}) | {"expert_run": 3, "aggregate": 1}
     assert METHOD.count(METHOD.calls, Params()) == 9
+    roles = {"expert": POOL[:2], "tagger": "script/t", "aggregator": "script/w"}
+    told = calls_by_model(METHOD, Params(roles=roles, router=router))
+    assert told == ({"script/t": 5} if router in BY_SKILL else {}) | dict.fromkeys(POOL[:2], 3) | {"script/w": 1}
+    assert "script/w" not in calls_by_model(METHOD, Params(roles=roles, router=router, aggregation="majority"))
 
 
 def test_inv19_options_are_those_of_the_question():
@@ -512,6 +540,8 @@ async def test_experts_and_skills_that_are_not_known_are_named(script):
     with pytest.raises(BadInput, match=r"no profile of script/x; it has those of script/a"):
         await run(artefact, roles={"expert": ["script/a", "script/x"]})
     assert script.calls == calls
+    with pytest.raises(BadInput, match="artefact a holds no profiles"):
+        await run({"kind": "another"})
     cast.say["tag"] = lambda *_: f"Keywords: number {len(cast.asked)}"
     with pytest.raises(BadInput, match="agree on no keyword"):
         await made()
@@ -582,6 +612,15 @@ async def test_profiles_can_be_looked_at(script, tmp_path):
     assert (tmp_path / "f" / "profiles.md").read_text() == page(artefact)
     assert report([]) == {"runs": 0, "loads": 0, "agrees": 0.0, "experts": {}}
     assert page({**artefact, "profiles": {m: {"a|<b": 1} for m in POOL}}).count("a\\|&lt;b") == 3
+
+
+async def test_what_recruiting_came_to_needs_no_known_answer(script, sqlite):
+    Cast(script)
+    record = runs.new_record(
+        "symbolic_moe", {"model": "script/any", "roles": {"expert": POOL}}, {"question": "algebra 1?", "task": "number"}
+    )
+    result = await runs.start(sqlite, record)
+    assert report(await finished_runs(sqlite, [result.run_id], "symbolic_moe"))["runs"] == 1
 
 
 # -- toys -----------------------------------------------------------------------------------------------------------------------------

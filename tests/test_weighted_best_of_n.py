@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from symposia.graphs import best_of_n, self_consistency, weighted_best_of_n
-from symposia.graphs.weighted_best_of_n import METHOD, Params
+from symposia.graphs.weighted_best_of_n import METHOD, Params, report
 
 
 async def run(asked: Any, module: Any = weighted_best_of_n, **params: Any) -> dict[str, Any]:
@@ -111,6 +111,15 @@ async def test_power_raises_the_scores(script):
 async def test_no_answer_at_all_is_said_and_is_no_error(script):
     out = await weigh(script, [None, None], [None, None])
     assert (out["answer"], out["stop_reason"], out["vote_weights"]) == (None, "no_answer", [])
+
+
+async def test_the_report_says_how_often_the_weights_matter(script):
+    states = [
+        await weigh(script, answers, scores)
+        for answers, scores in (([9, 6, 6], [0.9, 0.2, 0.2]), ([9, 6, 6], [0.9, 0.9, 0.9]), ([5, 8], [0, 0]), ([None, None], [None, None]))
+    ]
+    assert report([(state, []) for state in states]) == {"runs": 4, "differ": 1, "zero_mass": 1}
+    assert report([]) == {"runs": 0, "differ": 0, "zero_mass": 0}
 
 
 async def test_calls_are_as_the_method_says(script):

@@ -34,7 +34,11 @@ _SLEEPS = ClientTimeout(total=120)
 _LOG_BYTES = 16 * 2**20
 """A log that is longer is put aside when the engine starts again."""
 _LAST_WORDS = 400
-_PROVIDERS_KEYS = ("_API_KEY", "SYMPOSIA_REWARD_KEY")
+_PORTS = 3
+"""Ports that are tried when others take them before the engine listens, which may be minutes after it was started."""
+_PROVIDERS_KEYS = "_API_KEY"
+_OURS = "SYMPOSIA_"
+"""Begins the names of our own settings, among them a reward server's key and a store's address with its password."""
 _LAUNCH = """
 import os, signal, sys, time
 patience, group = float(sys.argv[1]), os.getpid()
@@ -67,6 +71,7 @@ class Engine:
     Attributes:
         state: `down`, `awake` or `asleep`.
         starts: Processes started, by their ids.
+        failures: How often it could not be started.
     """
 
     def __init__(self, model: Hosted, settings: PoolSettings) -> None:
@@ -74,6 +79,7 @@ class Engine:
         self.model = model
         self.state: Literal["down", "awake", "asleep"] = "down"
         self.starts: list[int] = []
+        self.failures = 0
         self.address = ""
         self.asked_as = asked_as(model, settings)
         self.key = secrets.token_urlsafe(24)
@@ -93,10 +99,20 @@ class Engine:
         Raises:
             EngineFailed: It cannot be started, ended, or was not ready in time; with the end of what it printed.
         """
-        port = _free_port()
+        for left in reversed(range(_PORTS)):
+            port = _free_port()
+            try:
+                await self._start_at(port)
+            except EngineFailed:
+                if not left or not _taken(port):
+                    raise
+                _log.info("engine %s: something else took its port %d", self.model.name, port)
+            else:
+                return
+
+    async def _start_at(self, port: int) -> None:
         command = command_of(self.model, self._settings, port)
         self.address = f"http://{HOST}:{port}"
-        self._log_file.parent.mkdir(parents=True, exist_ok=True)
         begun = time.monotonic()
         program = shutil.which(command[0])
         if program is None:
@@ -104,7 +120,13 @@ class Engine:
                 f"the engine of {self.model.name} cannot be started: there is no program {command[0]!r}",
                 remedy="pip install 'symposia[vllm]', or give another command under [pool] in symposia.toml",
             )
-        self._process = self._launched([program, *command])
+        try:
+            self._log_file.parent.mkdir(parents=True, exist_ok=True)
+            self._process = self._launched([program, *command])
+        except OSError as error:
+            what = f"the engine of {self.model.name} cannot be started: {error.strerror or error}"
+            remedy = f"see to {error.filename or program}; logs and command are set under [pool] in symposia.toml"
+            raise EngineFailed(what, remedy=remedy) from None
         self.starts.append(self._process.pid)
         _log.info("engine %s: starting, pid %d, log %s", self.model.name, self._process.pid, self._log_file)
         try:
@@ -166,7 +188,7 @@ class Engine:
         if self._log_file.exists() and self._log_file.stat().st_size > _LOG_BYTES:
             self._log_file.replace(self._log_file.with_suffix(".old.log"))
         awake = {"VLLM_SERVER_DEV_MODE": "1"} if self._settings.sleep_memory > 0 else {}  # which offers /sleep and /wake_up
-        known = {name: value for name, value in os.environ.items() if not name.endswith(_PROVIDERS_KEYS)}
+        known = {name: value for name, value in os.environ.items() if not name.endswith(_PROVIDERS_KEYS) and not name.startswith(_OURS)}
         with self._log_file.open("ab") as log:
             self._said_before = log.tell()
             return subprocess.Popen(
@@ -220,6 +242,17 @@ def _free_port() -> int:
     with socket.socket() as one:
         one.bind((HOST, 0))
         return int(one.getsockname()[1])
+
+
+def _taken(port: int) -> bool:
+    """Whether an engine could not listen there, since others do, or speak from there."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: what has ended is in nobody's way
+        try:
+            one.bind((HOST, port))
+        except OSError:
+            return True
+    return False
 
 
 def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:

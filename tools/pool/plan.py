@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,17 +133,19 @@ def command_of(model: Hosted, settings: PoolSettings, port: int | str) -> list[s
     """The command that serves a model, a list of arguments: no shell reads it.
 
     Raises:
-        BadInput: The template cannot be read.
+        BadInput: The template cannot be read, or does not tell the engine its port.
     """
     template = model.command or settings.command
     fields = {"weights": model.weights, "name": model.name, "host": HOST, "port": str(port), "fraction": f"{settings.share(model):g}"}
     try:
         words = [word.format(**fields) for word in shlex.split(template)]
-    except (ValueError, KeyError, IndexError) as error:
-        known = ", ".join(f"{{{name}}}" for name in fields)
-        raise BadInput(f"the pool's command {template!r} cannot be read: {error}", remedy=f"its placeholders are {known}") from None
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        remedy = f"its placeholders are {', '.join(f'{{{name}}}' for name in fields)}; other braces are doubled, or stand in `arguments`"
+        raise BadInput(f"the pool's command {template!r} cannot be read: {error}", remedy=remedy) from None
     if not words:
         raise BadInput("the pool's command is empty", remedy="leave it out for `vllm serve`")
+    if "port" not in {name for _, name, _, _ in string.Formatter().parse(template)}:
+        raise BadInput(f"the pool's command {template!r} tells its engine no port", remedy="put {port} in, which is another one each time")
     if model.quantization:
         words += ["--quantization", model.quantization]
     if settings.sleep_memory > 0:

@@ -39,9 +39,13 @@ class Pool:
         _alive.add(self)
 
     @property
-    def pids(self) -> dict[str, list[int]]:
-        """The ids of all processes that were started, by model."""
-        return {name: list(engine.starts) for name, engine in sorted(self._engines.items()) if engine.starts}
+    def done(self) -> dict[str, dict[str, Any]]:
+        """As `engines` gives it."""
+        return {
+            name: {"loads": len(engine.starts), "pids": list(engine.starts), "failures": engine.failures}
+            for name, engine in sorted(self._engines.items())
+            if engine.starts or engine.failures
+        }
 
     async def enter(self, name: str) -> Engine:
         """The engine of a model, ready; `leave` it afterwards.
@@ -131,6 +135,8 @@ class Pool:
             await engine.start()
         except EngineFailed as error:
             self._failed[_name(engine)] = time.monotonic() + _PAUSE * (time.monotonic() - begun), error
+            engine.failures += 1
+            _log.warning("%s", error.message)
             raise
 
     async def _make_room(self, engine: Engine) -> None:
@@ -194,9 +200,9 @@ async def _closing(loop: asyncio.AbstractEventLoop, one: Pool) -> AsyncGenerator
 
 
 def engines() -> dict[str, dict[str, Any]]:
-    """What the running event loop's pool has done: `loads` and `pids` (of every process started) by model."""
+    """What the running event loop's pool has done: `loads`, `pids` (of every process started) and `failures` to start, by model."""
     known = _pools.get(asyncio.get_running_loop())
-    return {name: {"loads": len(started), "pids": started} for name, started in known[0].pids.items()} if known else {}
+    return known[0].done if known else {}
 
 
 @asynccontextmanager
