@@ -15,11 +15,10 @@ from chainlit.utils import utc_now
 
 import symposia
 from symposia.demo import problems
-from symposia.execution import Event
+from symposia.execution import Event, plain
 from symposia.output import models_of, toy_note
 from symposia.records import QUIET, written
 from symposia.registry import load
-from symposia.runs import plain
 from symposia.shapes import gist
 from symposia.state.store import Entry
 

@@ -9,7 +9,7 @@ differently).
 from collections.abc import Sequence
 from typing import Any
 
-from langchain_core.messages import AnyMessage, BaseMessage, convert_to_messages
+from langchain_core.messages import AnyMessage, BaseMessage, convert_to_messages, message_chunk_to_message
 from langgraph.channels import DeltaChannel
 
 from symposia.state.packing import digest, sound_all
@@ -28,7 +28,7 @@ def chat(value: list[AnyMessage], write: Any) -> list[AnyMessage]:
     messages = list(value)
     places = {m.id: i for i, m in enumerate(messages)}
     for given in convert_to_messages(write if isinstance(write, list) else [write]):
-        message = _fit(given)
+        message = _fit(message_chunk_to_message(given))
         named: Any = message if message.id else _named(message, len(messages))
         if named.id in places:
             messages[places[named.id]] = named

@@ -18,6 +18,7 @@ from langgraph.types import StateUpdate
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 from typing_extensions import get_type_hints
 
+from symposia.state.chats import without_images
 from symposia.state.errors import BadInput
 from symposia.state.images import marked, read_message
 from symposia.state.journal import RUN, Run
@@ -99,7 +100,7 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
             if [update.as_node for update in updates] == [COPY] and updates[0].values:  # a copy that is edited: these are two steps
                 at = await super().abulk_update_state(at, [[StateUpdate(None, COPY)]])
                 updates = [StateUpdate(*each) for each in updates[0].values]
-            updates = [each._replace(values=self._asked(each.values)) if each.as_node == INPUT else each for each in updates]
+            updates = [each._replace(values=self._edited(each)) for each in updates]
             nodes = [update.as_node for update in updates if update.as_node]
             named = {"symposia_as_node": "|".join(nodes)} if nodes and nodes != [COPY] else {}
             at = {**at, "metadata": {**(config.get("metadata") or {}), **named}}
@@ -107,6 +108,15 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         if self.host_edited and RUN.get() is None:
             await self.host_edited(self, at)
         return at
+
+    def _edited(self, update: StateUpdate) -> Any:
+        """What an update of a thread writes; of images in messages the marks, unless it is a run's own, which are in its record."""
+        values = update.values
+        if update.as_node == INPUT:
+            return self._asked(values)
+        if RUN.get() is not None or not isinstance(values, Mapping) or not values.get("messages"):
+            return values
+        return {**values, "messages": without_images(values["messages"])}
 
     def _asked(self, input: Any, alone: bool = False) -> Any:
         """The input with all that a question brings, also on a thread whose state still holds an earlier one, and its images once.

@@ -4,33 +4,34 @@ A chat becomes the method's input by the rule of the server (`serve/conversation
 A stream tells the steps as reasoning while they happen, then the answer, token by token where the method's last node writes it.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from pydantic import ConfigDict, Field, model_validator
 
 from symposia import registry, runs
 from symposia.api import given_params
 from symposia.background import wait_for
+from symposia.chat_call import chunk_of, failure_of, metadata_of, options_of, stops_of, turns_of
 from symposia.config import Config, load_config
 from symposia.params import make_params, merged
-from symposia.serve.conversation import Turn, input_of
+from symposia.serve.asked import with_form
+from symposia.serve.conversation import input_of
 from symposia.serve.errors import Refused
-from symposia.serve.models import Asked, Catalogue, takes_chat
-from symposia.serve.work import Piece, Runs, Strand, Work
-from symposia.state.errors import BadInput, SymposiaError, from_record
-from symposia.state.images import read_message
+from symposia.serve.models import Asked, Catalogue, named_task, takes_chat
+from symposia.serve.work import Runs, Work
+from symposia.state.errors import BadInput, shorten
 from symposia.state.store import Store, open_store
+from symposia.structured import METHODS, form_of, structured
+from symposia.tools.forms import reply_form
 from symposia.tools.settings import configure
-
-_ROLES = {"system": "system", "human": "user", "ai": "assistant", "developer": "system"}
 
 
 class NotOffered(BadInput, NotImplementedError):
@@ -70,6 +71,10 @@ class ChatModel(BaseChatModel):
         """Refuse what cannot run when it is said, not at the first call."""
         asked = self._asked(load_config())
         make_params(asked.loaded, asked.given)
+        if self.task is not None:
+            named_task(self.task)
+        if self.checkpoints not in ("each", "none"):
+            raise BadInput(f"checkpoints is {self.checkpoints!r}", remedy="say each or none")
         return self
 
     @property
@@ -80,6 +85,10 @@ class ChatModel(BaseChatModel):
     def _identifying_params(self) -> Mapping[str, Any]:
         return {name: getattr(self, name) for name in ("method", "model", "roles", "prompts", "params", "seed", "task")}
 
+    def _get_ls_params(self, stop: list[str] | None = None, **options: Any) -> LangSmithParams:
+        """What traces call it: the method, since several models may stand behind it."""
+        return LangSmithParams(**{**super()._get_ls_params(stop, **options), "ls_provider": "symposia", "ls_model_name": self.method})
+
     def bind_tools(self, tools: Any, **options: Any) -> Any:
         """A method calls no tools.
 
@@ -89,14 +98,34 @@ class ChatModel(BaseChatModel):
         what = f"{self.method} takes no tools: it finds one answer by many calls, and none of them may act"
         raise NotOffered(what, remedy="give the tools to a chat model of your own, with this one as a tool or a node beside it")
 
-    def with_structured_output(self, schema: Any, **options: Any) -> Any:
-        """An answer is found by a method and has no form to promise.
+    def with_structured_output(
+        self, schema: Any, *, include_raw: bool = False, method: str = "json_schema", strict: bool | None = None, **options: Any
+    ) -> Runnable[Any, Any]:
+        """The answer as a JSON object of a schema, from a method whose last model writes it and can be told its form.
+
+        Args:
+            schema: A pydantic class, whose instances come back; a `TypedDict` or a JSON schema, of which dicts do.
+            include_raw: Give `raw`, `parsed` and `parsing_error`.
+            method: `json_schema`, or `json_mode` for any JSON object, read by the schema; no method calls functions.
+            strict: Asks a provider that has it for exactly this schema.
+            options: None are taken.
 
         Raises:
-            NotOffered: Always.
+            NotOffered: No single model writes the method's answer, or the form is to come in another way.
+            BadInput: It is no schema.
         """
-        what = f"{self.method} promises no form of its answer"
-        raise NotOffered(what, remedy="ask for the form in the question, or hand the answer to a chat model that fills the schema")
+        if not hasattr(self._asked(load_config()).loaded.module, "ANSWER_ROLE"):
+            able = ", ".join(name for name in registry.names() if hasattr(registry.load(name).module, "ANSWER_ROLE"))
+            what = f"{self.method} promises no form of its answer, which no single model writes"
+            raise NotOffered(
+                what, remedy=f"take {able}, ask for it in the question, or hand the answer to a chat model that fills the schema"
+            )
+        if options or method not in METHODS:
+            what = f"{min(options)} cannot be honoured" if options else f"a form cannot be asked for by {shorten(str(method), 40)!r}"
+            raise NotOffered(f"{self.method}: {what}", remedy=f"say method={' or '.join(METHODS)}, and include_raw or strict")
+        form = form_of(schema, method, strict)
+        asked = {"kwargs": {"method": method, "strict": strict}, "schema": schema}
+        return structured(self.bind(response_format=form, ls_structured_output_format=asked), schema, include_raw=include_raw)
 
     async def _agenerate(
         self,
@@ -109,7 +138,7 @@ class ChatModel(BaseChatModel):
             await work.whole()
         (strand,) = work.strands
         told = {"reasoning_content": strand.texts["reasoning"]}
-        message = AIMessage(strand.texts["content"], additional_kwargs=told, **_metadata(strand))
+        message = AIMessage(strand.texts["content"], additional_kwargs=told, **metadata_of(strand))
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _astream(
@@ -121,8 +150,8 @@ class ChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         async with self._work(messages, stop, options, tells=True) as work:
             async for piece in work.pieces():
-                yield ChatGenerationChunk(message=_chunk(piece))
-        yield ChatGenerationChunk(message=AIMessageChunk(content="", chunk_position="last", **_metadata(work.strands[0])))
+                yield ChatGenerationChunk(message=chunk_of(piece))
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", chunk_position="last", **metadata_of(work.strands[0])))
 
     def _generate(
         self,
@@ -131,7 +160,7 @@ class ChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **options: Any,
     ) -> ChatResult:
-        return wait_for(self._agenerate(messages, stop, **options))
+        return wait_for(self._apart()._agenerate(messages, stop, **options))
 
     def _stream(
         self,
@@ -140,12 +169,16 @@ class ChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **options: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        chunks = self._astream(messages, stop, **options)
+        chunks = self._apart()._astream(messages, stop, **options)
         try:
             while (chunk := wait_for(_next(chunks))) is not None:
                 yield chunk
         finally:
             wait_for(chunks.aclose())  # type: ignore[attr-defined]
+
+    def _apart(self) -> "ChatModel":
+        """The model for the background's event loop, where a store that is open in another loop cannot be used."""
+        return self.model_copy(update={"store": self.store.address}) if isinstance(self.store, Store) else self
 
     @asynccontextmanager
     async def _work(
@@ -161,16 +194,16 @@ class ChatModel(BaseChatModel):
         configure(**config.process)
         asked = self._asked(config)
         images: list[str] = []
-        seed, chat = _seed(options), _turns(messages, images)
-        given = merged(asked.given, {"seed": seed} if seed is not None else {})
-        inputs = input_of(asked.loaded, chat, asked.task, images)
+        own, chat, stops = options_of(options), turns_of(messages, images), stops_of(stop)
+        given = merged(asked.given, {"seed": own["seed"]} if "seed" in own else {})
+        inputs = input_of(asked.loaded, chat, asked.task, images) | with_form(asked, reply_form(own.get("response_format")))
         record = runs.new_record(asked.loaded.method.name, given, inputs, checkpoints=self.checkpoints)
         async with _opened(self.store, config) as store:
             home = Runs(store, 1)
             try:
-                yield home.work(asked.loaded, [record], stop or [], tells=tells)
+                yield home.work(asked.loaded, [record], stops, tells=tells)
             except Refused as refused:
-                raise _behind(refused) from None
+                raise failure_of(refused) from None
             finally:
                 await home.close()
 
@@ -197,65 +230,3 @@ async def _opened(store: str | Path | Store | None, config: Config) -> AsyncIter
 
 async def _next(chunks: AsyncIterator[ChatGenerationChunk]) -> ChatGenerationChunk | None:
     return await anext(chunks, None)
-
-
-def _turns(messages: Sequence[BaseMessage], images: list[str]) -> list[Turn]:
-    """The messages as the method takes them; their images are added to `images`.
-
-    Raises:
-        BadInput: One is of a tool, or holds something that is neither text nor an image.
-    """
-    turns = []
-    for number, message in enumerate(messages, 1):
-        place = f"message {number}"
-        if message.type not in _ROLES or getattr(message, "tool_calls", None):
-            raise BadInput(f"a method reads no message of type {message.type!r} or with calls of tools", place=place, remedy="leave it out")
-        try:
-            text = read_message(message, images)
-        except BadInput as error:
-            raise BadInput(error.message, place=place, remedy=error.remedy) from None
-        turns.append(Turn(_ROLES[message.type], text, message.name))
-    return turns
-
-
-def _seed(options: dict[str, Any]) -> int | None:
-    """The seed of a single call, the only option besides `stop`.
-
-    Raises:
-        BadInput: Another option is given.
-    """
-    others = sorted(name for name, value in options.items() if name not in ("seed", "stream") and value is not None)
-    if others:
-        raise BadInput(f"{others[0]} cannot be honoured by a method", remedy="set parameters of the method: ChatModel(..., params={...})")
-    seed: int | None = options.get("seed")
-    return seed
-
-
-def _chunk(piece: Piece) -> AIMessageChunk:
-    if piece.kind == "content":
-        return AIMessageChunk(content=piece.text)
-    return AIMessageChunk(content="", additional_kwargs={"reasoning_content": piece.text})
-
-
-def _metadata(strand: Strand) -> dict[str, Any]:
-    """What the run used and came to; reasoning tokens are those of replies that are not the answer word for word."""
-    result = strand.result
-    assert result is not None  # noqa: S101 - the run has ended
-    sent, back = result.usage["prompt_tokens"], result.usage["completion_tokens"]
-    used = UsageMetadata(input_tokens=sent, output_tokens=back, total_tokens=sent + back)
-    used["output_token_details"] = {"reasoning": back - strand.shown_tokens}
-    told = result.to_json()
-    kept = {
-        name: told[name] for name in ("run_id", "method", "status", "answer", "stop_reason", "calls", "requests", "cost_usd", "seconds")
-    }
-    return {"usage_metadata": used, "response_metadata": {**kept, "model_name": result.method, "finish_reason": strand.finish}}
-
-
-def _behind(refused: Refused) -> SymposiaError:
-    """The error of the run behind what a client of the server would be told."""
-    run = refused.body.get("symposia") or {}
-    if not run.get("error"):
-        return SymposiaError(str(refused))
-    failure = from_record(run["error"])
-    failure.add_note(f"symposia show {run['run_id']} tells what happened before")
-    return failure

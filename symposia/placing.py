@@ -15,10 +15,13 @@ from typing_extensions import get_type_hints
 
 from symposia import runs
 from symposia.background import elsewhere
-from symposia.execution import thread_of
+from symposia.execution import plain, thread_of
+from symposia.inputs import check_values
+from symposia.new_runs import fork_record
 from symposia.registry import Loaded
 from symposia.state.ask import answer_of
 from symposia.state.channels import chat
+from symposia.state.chats import kept_message
 from symposia.state.errors import BadInput, UnknownName
 from symposia.state.graph import JournaledGraph
 from symposia.state.store import Entry, Store
@@ -46,7 +49,7 @@ def asked(loaded: Loaded, input: Any, before: StateSnapshot | None, options: Map
     known = get_type_hints(loaded.method.input)
     inputs = {k: v for k, v in {**old, **input}.items() if k in known and v is not None}
     if "messages" in known and (said := chat(old.get("messages") or [], input.get("messages") or [])):
-        inputs["messages"] = [{"role": m.type, "content": m.content, "id": m.id} for m in said]
+        inputs["messages"] = [kept_message(m) for m in said]
     given = context.model_dump(mode="json", exclude_unset=True) if isinstance(context, BaseModel) else dict(context or {})
     try:
         return Placed(runs.new_record(loaded.method.name, given, inputs, checkpoints="none"), 1, counted)
@@ -75,7 +78,7 @@ async def continued(
     except UnknownName:
         return None
     at = meta["step"] - (record["legs"][meta[LEG_KEY]] if LEG_KEY in meta else 0)
-    values = {k: v for k, v in runs.plain(before.values).items() if v != runs.plain(origin.values.get(k))}
+    values = {k: v for k, v in plain(before.values).items() if v != plain(origin.values.get(k))}
     tip = max((step.step for step in await elsewhere(store.steps(record["run_id"])) if not step.frame), default=at)
     goes_on = record["status"] not in _OVER and at >= tip and (record.get("thread") or thread_of(record["run_id"])) == thread_at(before)
     if not goes_on and at < 1:
@@ -84,10 +87,10 @@ async def continued(
     if not before.next and not edits and not command:
         return None  # the end, as the run left it
     if not goes_on:
-        record = {**await elsewhere(runs.fork_record(store, record, at)), "legs": []}
+        record = {**await elsewhere(fork_record(store, record, at)), "legs": []}
     waiting = (goes_on and record.get("waiting")) or {}
     if edits or command or (waiting and "ask" not in waiting):
-        mark = {"at": at, "values": runs.check_values(loaded, values)}
+        mark = {"at": at, "values": check_values(loaded, values)}
         record["marks"].append(mark | ({"as_node": nodes} if nodes else {}) | ({"command": command} if command else {}))
     if edits and not goes_on:
         record["parent"]["shifted"] = True
@@ -139,20 +142,20 @@ def _command(loaded: Loaded, input: Any) -> dict[str, Any] | None:
     if not isinstance(input, Command) or not (input.update or input.goto):
         return None
     update = [[key, _written(value)] for key, value in input._update_as_tuples()]
-    kept = runs.check_values(loaded, {key: value for key, value in update})
+    kept = check_values(loaded, {key: value for key, value in update})
     nodes = [*(name for name in loaded.module.graph.nodes if not name.startswith("__")), END]
     goto = []
     for each in input.goto if isinstance(input.goto, (list, tuple)) else [input.goto] if input.goto else []:
         name = each.node if isinstance(each, Send) else each
         if name not in nodes:
             raise UnknownName.of("node", str(name), nodes, remedy=f"{loaded.method.name} has {', '.join(nodes)}")
-        goto.append({"node": name, "input": runs.plain(each.arg)} if isinstance(each, Send) else name)
+        goto.append({"node": name, "input": plain(each.arg)} if isinstance(each, Send) else name)
     return {"update": list(map(list, kept.items())), "goto": goto}
 
 
 def _written(value: Any) -> Any:
     """A value as JSON, also one that replaces what a reducer would add to."""
-    return {"__overwrite__": runs.plain(value.value)} if isinstance(value, Overwrite) else runs.plain(value)
+    return {"__overwrite__": plain(value.value)} if isinstance(value, Overwrite) else plain(value)
 
 
 def tried_again(before: StateSnapshot, config: Any) -> bool:

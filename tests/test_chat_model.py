@@ -4,13 +4,17 @@ import asyncio
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from pydantic import BaseModel
 from server import Server
+from typing_extensions import TypedDict
 
 import symposia
 from symposia import ChatModel, runs
@@ -93,8 +97,11 @@ def test_without_an_event_loop(model):
     )
 
 
-async def test_synchronous_forms_work_inside_a_running_loop(model):
+async def test_synchronous_forms_work_inside_a_running_loop(model, sqlite):
     assert model.invoke(QUESTION).content == "19"
+    opened = model.model_copy(update={"store": sqlite})  # a store of this loop, while another one does the work
+    assert (opened.invoke(QUESTION).content, [chunk.content for chunk in opened.stream(QUESTION) if chunk.content]) == ("19", ["19"])
+    assert [record["status"] for record in await sqlite.runs()] == ["ok"] * 3
     assert [a.content for a in await model.abatch([QUESTION, QUESTION])] == ["19", "19"]
 
 
@@ -115,6 +122,33 @@ async def test_a_stream_that_is_left_stops_its_run(served, sqlite):
     while served.count()["in_flight"]:
         await asyncio.sleep(0.01)
     assert served.count()["answered"] == 0
+
+
+async def test_a_streamed_answer_goes_back_as_a_part_of_the_chat(script, sqlite):
+    """What chunks add up to is a message of a kind of its own."""
+    script.answer = lambda node, messages: "\\boxed{4}"
+    model = ChatModel("chain_of_thought", model="script/any", store=sqlite)
+    whole: Any = None
+    async for chunk in model.astream("2 + 2?"):
+        whole = chunk if whole is None else whole + chunk
+    said = [HumanMessage("2 + 2?"), whole, HumanMessage("Sure?")]
+    await model.ainvoke(said)
+    assert "Assistant: \\boxed{4}" in script.prompts["solve"][1]
+    done = await symposia.arun("chain_of_thought", inputs={"messages": said}, params={"model": "script/any"}, store=sqlite)
+    assert [each["role"] for each in (await sqlite.run(done.run_id))["input"]["messages"]] == ["human", "ai", "human"]
+    state = await symposia.graph("chain_of_thought").ainvoke({"messages": said}, context={"model": "script/any"})
+    assert [each.type for each in state["messages"]] == ["human", "ai", "human", "ai"]
+
+
+def test_traces_call_it_by_the_method(model):
+    heard = []
+
+    class Heard(BaseCallbackHandler):
+        def on_chat_model_start(self, serialized: Any, messages: Any, *, metadata: Any = None, **_: Any) -> None:
+            heard.append(metadata)
+
+    model.invoke(QUESTION, {"callbacks": [Heard()]})
+    assert (heard[0]["ls_provider"], heard[0]["ls_model_name"]) == ("symposia", "self_consistency")
 
 
 async def test_a_failed_run_raises_its_error(sqlite):
@@ -194,6 +228,8 @@ async def test_no_answer_is_said_and_is_no_error(script, sqlite):
         ({"method": "magicore", "params": {"k": 0}}, BadInput, "k"),
         ({"method": "magicore", "roles": {"solvr": "x"}}, BadInput, "solver"),
         ({"method": "magicore?k=no"}, BadInput, "k"),
+        ({"method": "magicore", "task": "numbr"}, BadInput, "number"),
+        ({"method": "magicore", "checkpoints": "some"}, BadInput, "each or none"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(fields, error, said):
@@ -221,10 +257,77 @@ async def test_a_chat_that_cannot_be_answered_starts_no_run(sqlite, messages, sa
 
 
 def test_tools_and_schemas_are_refused_with_what_to_do_instead(model):
-    for refused in (lambda: model.bind_tools([]), lambda: model.with_structured_output(dict)):
-        with pytest.raises(NotImplementedError, match=r"self_consistency .*chat model") as caught:
+    writer = ChatModel("moa")
+    for refused, said in (
+        (lambda: model.bind_tools([]), r"self_consistency .*chat model"),
+        (lambda: model.with_structured_output(Found), r"self_consistency .*take moa, self_moa.*chat model"),
+        (lambda: writer.with_structured_output(Found, method="function_calling"), "function_calling.*say method=json_schema or json_mode"),
+        (lambda: writer.with_structured_output(Found, tools=[]), "tools cannot be honoured"),
+    ):
+        with pytest.raises(NotImplementedError, match=said) as caught:
             refused()
         assert isinstance(caught.value, SymposiaError)
+    others: list[Any] = [7, {}, int]
+    for nothing in others:
+        with pytest.raises(BadInput, match="is no schema"):
+            writer.with_structured_output(nothing)
+
+
+class Found(BaseModel):
+    """What was counted."""
+
+    n: int
+
+
+class Told(TypedDict):
+    """The same as a plain dict."""
+
+    n: int
+
+
+@pytest.mark.parametrize(
+    ("schema", "options", "asked", "found"),
+    [
+        (Found, {}, {"name": "Found"}, Found(n=19)),
+        (Found, {"strict": True}, {"name": "Found", "strict": True}, Found(n=19)),
+        (Told, {}, {"name": "Told"}, {"n": 19}),
+        ({"type": "object", "properties": {"n": {"type": "integer"}}}, {}, {"name": "answer"}, {"n": 19}),
+        ({"title": "A count", "type": "object", "properties": {"n": {"type": "integer"}}}, {}, {"name": "A_count"}, {"n": 19}),
+        (Found, {"method": "json_mode"}, None, Found(n=19)),
+    ],
+)
+async def test_an_answer_of_a_schema_from_the_model_that_writes_it(served, sqlite, schema, options, asked, found):
+    served.set(record_bodies=True, rules=[["one JSON object", '{"n": 19}']])
+    model = ChatModel("moa", model="test", params={"k": 1, "max_rounds": 0}, store=sqlite)
+    assert await model.with_structured_output(schema, **options).ainvoke(QUESTION) == found
+    first, last = (each["body"] for each in served.log)
+    form = last["response_format"]
+    assert ("response_format" in first, form["type"]) == (False, "json_schema" if asked else "json_object")
+    if asked:
+        assert {k: v for k, v in form["json_schema"].items() if k != "schema"} == asked
+        assert form["json_schema"]["schema"]["properties"] == {"n": {"type": "integer"}}
+    (record,) = await sqlite.runs()
+    assert (await runs.replay(sqlite, record["run_id"]))[0]["identical"]
+
+
+async def test_a_reply_that_does_not_fit_a_schema_is_told_beside_the_message(served, sqlite):
+    served.set(rules=[["one JSON object", '{"n": "many"}']])
+    model = ChatModel("moa", model="test", params={"k": 1, "max_rounds": 0}, store=sqlite)
+    with pytest.raises(OutputParserException, match="Found"):
+        await model.with_structured_output(Found).ainvoke(QUESTION)
+    told = await model.with_structured_output(Found, include_raw=True).ainvoke(QUESTION)
+    assert (told["raw"].content, told["parsed"], type(told["parsing_error"])) == ('{"n": "many"}', None, OutputParserException)
+    with pytest.raises(BadInput, match="takes no form of a reply"):
+        await ChatModel("moa", store=sqlite).with_structured_output(Found).ainvoke(QUESTION)
+    with pytest.raises(BadInput, match="response_format cannot be honoured by magicore"):
+        await ChatModel("magicore", store=sqlite).bind(response_format={"type": "json_object"}).ainvoke(QUESTION)
+
+
+@pytest.mark.parametrize("stop", ["", [""], [7], ["a", ""]])
+async def test_an_empty_stop_is_refused(sqlite, stop):
+    with pytest.raises(BadInput, match="none of them empty"):
+        await ChatModel("chain_of_thought", store=sqlite).ainvoke(QUESTION, stop=stop)
+    assert await sqlite.runs() == []
 
 
 async def test_it_is_a_part_of_a_chain_and_stops_where_it_is_told(model):
@@ -232,7 +335,9 @@ async def test_it_is_a_part_of_a_chain_and_stops_where_it_is_told(model):
     asked = {"name": "Lena", "ask": "How many marbles does Lena have now?"}
     chain: Runnable[Any, str] = prompt | model | StrOutputParser()
     assert await chain.ainvoke(asked) == "19"
-    assert await (prompt | model.bind(stop=["9"]) | StrOutputParser()).ainvoke(asked) == "1"
+    for stop in (["9"], "9x", "9"):
+        ended = "19" if stop == "9x" else "1"
+        assert await (prompt | model.bind(stop=stop) | StrOutputParser()).ainvoke(asked) == ended
 
 
 async def test_it_is_a_node_of_a_langgraph_and_streams_through_it(model):

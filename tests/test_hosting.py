@@ -11,7 +11,7 @@ from unittest.mock import ANY
 
 import litellm
 import pytest
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from langgraph.types import Command, Send
 from test_fork import consulting, counting, method, said
 
@@ -418,3 +418,19 @@ async def test_an_image_of_a_chat_is_kept_once_beside_its_mark(script, saver, ke
     assert PICTURE[-100:] not in str(listed)
     values = (await graph.aget_state(on("t"))).values
     assert (values["images"], values["messages"][0].content) == ([PICTURE], "What?\n[image 1]")
+
+
+async def test_a_chat_with_calls_of_tools_before_the_question_is_kept(script, saver, kept):
+    """As a host's own agent leaves it; the last message alone is the question."""
+    script.answer = lambda node, messages: "\\boxed{4}"
+    calls = [{"name": "f", "args": {"a": 1}, "id": "1"}]
+    said = [
+        HumanMessage("Do it."),
+        AIMessageChunk(content="", tool_calls=calls),
+        ToolMessage("done", tool_call_id="1"),
+        HumanMessage("2 + 2?"),
+    ]
+    await hosted(saver, "chain_of_thought").ainvoke({"messages": said}, on("t"), context={"model": "script/any"})
+    (record,) = await told(kept)
+    assert record["status"] == "ok"
+    assert [each["role"] for each in record["input"]["messages"]] == ["human", "ai", "tool", "human"]

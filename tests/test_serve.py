@@ -224,6 +224,8 @@ def test_several_answers_seed_stop_and_sampling(site: Served, client: openai.Ope
     assert answer.usage.completion_tokens == sum(r["usage"]["completion_tokens"] for r in records)
     short = client.chat.completions.create(model=MOA, messages=chat(), max_completion_tokens=20)
     assert short.choices[0].finish_reason == "length"
+    ended = client.chat.completions.create(model=MOA, messages=chat(), max_completion_tokens=20, stop="is reply")
+    assert (ended.choices[0].finish_reason, ended.choices[0].message.content) == ("stop", "Step 1: This ")
 
 
 def test_turns_and_instructions_reach_every_role(client: openai.OpenAI, models: Server) -> None:
@@ -371,6 +373,8 @@ async def test_litellm_as_a_client(site: Served) -> None:
     assert answer.choices[0].message.content == "19"
     assert "vote_weights" in answer.choices[0].message.reasoning_content
     assert answer.usage.prompt_tokens > 0
+    said = [*chat(), answer.choices[0].message, *chat()]  # which LiteLLM sends with all it notes beside an answer
+    assert (await litellm.acompletion(**{**options, "messages": said})).choices[0].message.content == "19"
     stream: Any = await litellm.acompletion(**options, stream=True, stream_options={"include_usage": True})
     text, steps, used = "", "", 0
     async for chunk in stream:

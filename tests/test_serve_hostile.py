@@ -1,25 +1,30 @@
 """What must not get through `symposia serve`: wrong types, large bodies, unknown models, no key, other hosts and origins, path tricks."""
 
+import asyncio
 import json
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import Request
 from serving import Served, served
+from starlette.types import Message
 
 from symposia.config import Config, load_config
 from symposia.registry import load
+from symposia.serve.app import _chunk, _stream
 from symposia.serve.conversation import Turn, input_of, question_of
 from symposia.serve.guard import Rules, is_loopback
 from symposia.serve.models import Catalogue, NoSuchModel
-from symposia.serve.work import Cut
+from symposia.serve.work import Cut, Runs, Work
 from symposia.state.errors import BadInput
+from symposia.state.store import Store
 
 KEY = "the-key-of-this-server"
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -55,6 +60,16 @@ def error_of(reply: httpx.Response) -> dict[str, Any]:
     return found
 
 
+def deep(levels: int) -> dict[str, Any]:
+    """A schema with so many levels."""
+    return {} if not levels else {"a": deep(levels - 1)}
+
+
+def form(schema: dict[str, Any]) -> dict[str, Any]:
+    """A request for an answer of a schema."""
+    return {"model": "moa", "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
+
+
 WRONG: dict[str, tuple[dict[str, Any], int, str]] = {  # changes to a good request, status, what the message says
     "model number": ({"model": 7}, 400, "model"),
     "model unknown": ({"model": "magicor"}, 404, "did you mean 'magicore'"),
@@ -64,6 +79,8 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {  # changes to a good reque
     "model surrogate": ({"model": "\ud800"}, 400, "unicode"),
     "model long": ({"model": "x" * 5000}, 400, "5000 characters"),
     "model empty at": ({"model": "magicore@"}, 400, "after '@'"),
+    "model of no characters": ({"model": "magicore@toy/default%00"}, 400, "cannot be printed"),
+    "role of no characters": ({"model": "magicore?roles.solver=toy/%1b%5b31m"}, 400, "cannot be printed"),
     "model forbidden": ({"model": "magicore@gpt-4o"}, 400, "not allowed"),
     "role forbidden": ({"model": "magicore?roles.reviewer=gpt-4o"}, 400, "not allowed"),
     "address": ({"model": "magicore@reward/http://127.0.0.1:1"}, 400, "cannot hold an address"),
@@ -72,7 +89,10 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {  # changes to a good reque
     "parameter kind": ({"model": "magicore?k=many"}, 400, "valid integer"),
     "parameter twice": ({"model": "magicore?k=1&k=2"}, 400, "twice"),
     "parameter form": ({"model": "magicore?k"}, 400, "name=value"),
+    "parameter deep": ({"model": "magicore?k=" + "[" * 900}, 400, "nested too deeply"),
+    "parameter of many names": ({"model": "magicore?k" + ".a" * 450 + "=1"}, 400, "nested too deeply"),
     "parameter into a value": ({"model": "magicore?k=1&k.a=2"}, 400, "value already"),
+    "parameter large": ({"model": f"chain_of_thought?sampling.solver.max_tokens={10**30}"}, 400, "more than 64 bits"),
     "parameter nan": ({"model": "weighted_best_of_n?power=NaN"}, 400, "power"),
     "calls": ({"model": "self_consistency?k=101"}, 400, "more than the 100 calls"),
     "calls huge": ({"model": f"self_consistency?k={10**30}"}, 400, ""),
@@ -92,6 +112,10 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {  # changes to a good reque
     "image unread": ({"model": "debate_du", "messages": [picture(PNG)]}, 400, "debate_du reads no images"),
     "images": ({"messages": [picture(PNG)] * 21}, 400, "20 at most"),
     "sound": ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}, 400, "no sounds"),
+    "part with more": (
+        *({"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {}}]}]}, 400),
+        "messages.0.content.0.text.cache_control: there is no such field, or no method can honour it",
+    ),
     "part": ({"messages": [{"role": "user", "content": [7]}]}, 400, "content"),
     "tool calls": ({"messages": [{"role": "assistant", "content": "x", "tool_calls": [{}]}, *HI]}, 400, "no method calls tools"),
     "n": ({"n": 17}, 400, "n: "),
@@ -108,6 +132,10 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {  # changes to a good reque
     "tool choice": ({"tool_choice": {"type": "function"}}, 400, "tool_choice cannot"),
     "format": ({"response_format": {"type": "json_object"}}, 400, "response_format cannot"),
     "format unknown": ({"response_format": {"type": "xml"}}, 400, "response_format"),
+    "format deep": (form(deep(400)), 400, "nested too deeply"),
+    "format very deep": (form(deep(900)), 400, "nested too deeply"),
+    "format large": (form({"maximum": 10**400}), 400, "no number of 64 bits"),
+    "format endless": (form({"maximum": float("inf")}), 400, "no number of 64 bits"),
     "format of nothing": ({"response_format": {"type": "json_schema"}}, 400, "response_format"),
     "logprobs": ({"logprobs": True}, 400, "logprobs cannot"),
     "penalty": ({"presence_penalty": 0.5}, 400, "presence_penalty cannot"),
@@ -125,6 +153,21 @@ def test_a_wrong_request_is_refused_and_says_why(site: Served, case: str) -> Non
     assert says in error_of(reply)["message"]
 
 
+@pytest.mark.parametrize(
+    ("change", "param", "message"),
+    [
+        ({"tools": [{"type": "function"}]}, "tools", "tools cannot be honoured: no method calls tools of the client"),
+        ({"messages": [{**HI[0], "tool_calls": [{}]}]}, "messages.0.tool_calls", None),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 7}]}]}, "messages.0.content.0.text.text", None),
+        ({"stop": ["a", ""]}, "stop.1", "stop.1: String should have at least 1 character"),
+        ({"stop": 7}, "stop", "stop: Input should be a valid string; stop: Input should be a valid list"),
+    ],
+)
+def test_a_refusal_names_the_field(site: Served, change: dict[str, Any], param: str, message: str | None) -> None:
+    error = error_of(site.post(CHAT, {**ASK, **change}, headers=AUTH))
+    assert (error["param"], error["message"]) == (param, message or error["message"])
+
+
 NEUTRAL: dict[str, Any] = {
     **{"tools": [], "tool_choice": "auto", "response_format": {"type": "text"}, "logprobs": False, "presence_penalty": 0.0, "n": None},
     **{"frequency_penalty": 0, "logit_bias": {}, "store": True, "service_tier": "auto", "modalities": ["text"], "stop": None},
@@ -133,6 +176,9 @@ NEUTRAL: dict[str, Any] = {
 
 def test_what_asks_for_nothing_is_taken(site: Served) -> None:
     assert site.post(CHAT, {**ASK, **NEUTRAL}, headers=AUTH).status_code == 200
+    for asked in ({"summary": "auto"}, {"effort": None, "summary": "detailed"}, {"effort": None}):
+        reply = site.post(RESPONSES, {"model": "chain_of_thought", "input": "What is 2 + 2?", "reasoning": asked}, headers=AUTH)
+        assert reply.json()["output"][0]["summary"][0]["text"]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +192,7 @@ def test_what_asks_for_nothing_is_taken(site: Served) -> None:
         ({"input": [{"type": "function_call_output", "output": "x"}]}, "input"),
         ({"input": []}, "input"),
         ({"background": True}, "background cannot"),
+        ({"reasoning": {"effort": "low", "summary": "auto"}}, "reasoning cannot"),
         ({"store": False}, "store cannot"),
     ],
 )
@@ -197,6 +244,7 @@ HEADERS: dict[str, tuple[dict[str, str], int]] = {
     "no host name": ({"Host": ""}, 403),
     "other origin": ({"Origin": "https://evil.example"}, 403),
     "no origin": ({"Origin": "null"}, 403),
+    "origin of no form": ({"Origin": "http://[::1"}, 403),
     "a page's form": ({"Content-Type": "text/plain"}, 415),
     "no content type": ({"Content-Type": ""}, 415),
 }
@@ -273,6 +321,8 @@ def test_no_more_runs_at_once_than_allowed(site: Served) -> None:
 def test_health_needs_no_key_and_other_methods_are_refused(site: Served) -> None:
     assert httpx.get(f"{site.root}/health").json()["status"] == "ok"
     assert httpx.get(site.root + CHAT, headers=AUTH).status_code == 405
+    heads = [httpx.head(site.root + path, headers=AUTH) for path in ("/health", "/v1/models")]
+    assert [(head.status_code, head.content) for head in heads] == [(200, b"")] * 2
 
 
 def test_it_does_what_it_says_of_itself(site: Served, tmp_path: Path) -> None:
@@ -335,6 +385,25 @@ def test_a_wrong_preset_is_named(tmp_path: Path, table: str, says: str) -> None:
     path.write_text(table, encoding="utf-8")
     with pytest.raises(BadInput, match=says):
         Catalogue(load_config(path))
+
+
+async def test_a_fault_of_the_server_within_a_stream_is_said(sqlite: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """The status is out already, so the stream itself has to say it, and no more than the answer to another request would."""
+
+    async def events() -> AsyncIterator[dict[str, Any]]:
+        yield {"first": 1}
+        raise RuntimeError("a secret of the server")
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    stream = _stream(Request({"type": "http"}, receive), Work(Runs(sqlite, 1), [], tells=True), events(), _chunk, end=b"data: [DONE]\n\n")
+    first, last = [piece async for piece in stream.body_iterator]  # type: ignore[attr-defined]
+    assert first == b'data: {"first": 1}\n\n'
+    assert json.loads(last.removeprefix(b"data: "))["error"]["type"] == "server_error"
+    assert b"secret" not in last
+    assert "a secret of the server" in caplog.text
 
 
 def test_methods_without_a_chat_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The form of a reply, OpenAI's `response_format`: what may be asked for, and a reply read by it."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from symposia.state.errors import BadInput, ReplyError, shorten
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FENCE = "```"
+_DEEPEST = 100
+"""Levels of a schema; the store and every provider read that many."""
 
 
 def reply_form(given: Any) -> dict[str, Any] | None:
@@ -27,11 +30,32 @@ def reply_form(given: Any) -> dict[str, Any] | None:
         what = f"response_format is {shorten(repr(given), 80)}, no form of a reply"
         remedy = 'give {"type": "json_object"}, or {"type": "json_schema", "json_schema": {"name": "answer", "schema": {...}}}'
         raise BadInput(what, remedy=remedy)
+    _check_plain(described, "json_schema")
     named = {"name": "answer", **described}
     if not isinstance(named["name"], str) or not _NAME.fullmatch(named["name"]):
         what = f"response_format: the schema's name is {shorten(repr(named['name']), 80)}"
         raise BadInput(what, remedy="a name has 1 to 64 letters, digits, _ and -")
     return {**given, "json_schema": named}
+
+
+def _check_plain(value: Any, place: str, depth: int = 1) -> None:
+    """Refuse what cannot be stored and sent as JSON.
+
+    Raises:
+        BadInput: A part of it is no JSON, a number that JSON or the store has not, or nested too deeply.
+    """
+    if depth > _DEEPEST:
+        raise BadInput(f"response_format: {shorten(place, 60)} is nested too deeply", remedy=f"{_DEEPEST} levels are allowed")
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        for key, inner in value.items():
+            _check_plain(inner, f"{place}.{key}", depth + 1)
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            _check_plain(inner, f"{place}.{number}", depth + 1)
+    elif (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and not -(2**63) <= value < 2**63):
+        raise BadInput(f"response_format: {shorten(place, 60)} is no number of 64 bits", remedy="leave it out, or give a smaller one")
+    elif not isinstance(value, str | int | float | None):
+        raise BadInput(f"response_format: {shorten(place, 60)} is {shorten(repr(value), 40)}, which is no JSON")
 
 
 def read_object(text: str) -> str:

@@ -19,7 +19,7 @@ from symposia.serve.asked import Wanted, records_of
 from symposia.serve.chat import ChatRequest
 from symposia.serve.errors import Refused
 from symposia.serve.guard import SECURE, Door, Names, Rules
-from symposia.serve.handlers import add_errors, answer, dumped
+from symposia.serve.handlers import add_errors, answer, dumped, unexpected
 from symposia.serve.models import Catalogue, NoSuchModel
 from symposia.serve.responses import ResponseRequest
 from symposia.serve.work import Runs, Work
@@ -112,10 +112,12 @@ def create_app(serving: Serving) -> FastAPI:
 
 
 def _add_routes(app: FastAPI, catalogue: Catalogue) -> None:
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", summary="Whether the server is there")
     async def health() -> Response:
         return answer({"status": "ok", "version": __version__})
 
+    @app.head("/v1/models", include_in_schema=False)
     @app.get("/v1/models", summary="List the methods and presets", responses={401: _ERRORS[401]})
     async def models() -> Response:
         return answer({"object": "list", "data": [catalogue.card(name) for name in catalogue.names]})
@@ -175,7 +177,9 @@ def _stream(
                 yield form(event) if event is not None else b": waiting\n\n"
             yield end
         except Refused as refusal:
-            yield b"data: " + dumped(refusal.body) + b"\n\n"
+            yield _chunk(refusal.body)
+        except Exception as error:  # the status is sent already, so it cannot say it
+            yield _chunk(unexpected(error))
         finally:
             watcher.cancel()
             work.cancel()

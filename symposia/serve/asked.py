@@ -38,10 +38,12 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {  # field: values that ask fo
     "web_search_options": ((None,), "no method searches the web"),
     "prompt_cache_key": ((None,), "no method sends it"),
 }
+_TOLD: tuple[dict[str, Any], ...] = tuple({"summary": each} for each in (None, "auto", "detailed"))
+"""What is done anyway: a response holds the steps of its run as a summary of reasoning."""
 REFUSED_OF_RESPONSES: dict[str, tuple[tuple[Any, ...], str]] = {
     **{name: REFUSED[name] for name in ("tools", "tool_choice", "parallel_tool_calls", "top_logprobs", "service_tier", "store")},
     "prompt_cache_key": REFUSED["prompt_cache_key"],
-    "reasoning": ((None, {}), REFUSED["reasoning_effort"][1]),
+    "reasoning": ((None, {}, {"effort": None}, *_TOLD, *({"effort": None, **each} for each in _TOLD)), REFUSED["reasoning_effort"][1]),
     "previous_response_id": ((None,), "send the turns before as `input`"),
     "conversation": ((None,), "send the turns before as `input`"),
     "prompt": ((None,), "no prompts are kept here"),
@@ -135,7 +137,7 @@ def records_of(catalogue: Catalogue, wanted: Wanted) -> tuple[Asked, list[dict[s
     try:
         given = _with_sampling(asked, wanted.sampling)
         inputs = input_of(asked.loaded, wanted.turns, asked.task, wanted.images)
-        inputs |= _with_form(asked, wanted.form)
+        inputs |= with_form(asked, wanted.form)
         own = [{**given, "seed": wanted.seed + i} if wanted.seed is not None else given for i in range(wanted.n)]
         made = [runs.new_record(asked.loaded.method.name, one, inputs, checkpoints="none") for one in own]
     except BadInput as error:
@@ -143,7 +145,7 @@ def records_of(catalogue: Catalogue, wanted: Wanted) -> tuple[Asked, list[dict[s
     return asked, [{**record, "served": {"model": wanted.model, **wanted.notes}} for record in made]
 
 
-def _with_form(asked: Asked, form: dict[str, Any] | None) -> dict[str, Any]:
+def with_form(asked: Asked, form: dict[str, Any] | None) -> dict[str, Any]:
     """What the input says of the answer's form: the answer is then the whole of what the last model writes.
 
     Raises:

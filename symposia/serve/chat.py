@@ -21,6 +21,8 @@ _IN_MESSAGES: dict[str, tuple[tuple[Any, ...], str]] = {
     "audio": ((None,), "the methods take text"),
     "annotations": ((None, []), "no method reads annotations"),
     "refusal": ((None,), "put what was said into the content"),
+    "provider_specific_fields": ((None, {}, {"refusal": None}), "no method reads what a client notes beside a message"),  # LiteLLM's
+    "thinking_blocks": ((None, []), "no method reads what another model thought"),
 }
 
 

@@ -64,8 +64,7 @@ class Names:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not _known(host, self._rules.hosts):
             raise Refused(403, "the server is not known by this host name; add it with --allow-host", code="wrong_host")
-        own = origin is not None and urlsplit(origin).netloc == host
-        if origin is not None and not own and not {"*", origin} & set(self._rules.origins):
+        if origin is not None and not _of_host(origin, host) and not {"*", origin} & set(self._rules.origins):
             raise Refused(403, "pages of this origin may not ask; allow it with --cors", code="wrong_origin")
 
 
@@ -124,6 +123,14 @@ def _known(host: str, hosts: Sequence[str]) -> bool:
     except ValueError:
         return name == "localhost" or name in {each.lower() for each in hosts}
     return True
+
+
+def _of_host(origin: str, host: str) -> bool:
+    """Whether an origin is that of the server's own pages."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _name(host: str) -> str:

@@ -26,6 +26,8 @@ from symposia.tools.answers import task_of
 
 LONGEST = 1000
 """Characters of a model name."""
+_DEEPEST = 50
+"""Levels of a value in a model name; Python reads about a thousand, less what the server itself stands on."""
 _LARGEST = 10**6
 """Of a number that the number of calls depends on; the expression is not even computed for a larger one."""
 _OWN = ("method", "description", "task")
@@ -107,7 +109,7 @@ class Catalogue:
         given = merged(nested(own), {"model": unquote(model)} if at else {})
         for chosen in _models_in(given):
             self._check_model(chosen)
-        return Asked(name, found.loaded, merged(found.given, given), _task(task) if task is not None else found.task)
+        return Asked(name, found.loaded, merged(found.given, given), named_task(task) if task is not None else found.task)
 
     def card(self, name: str) -> dict[str, Any]:
         """A model as `/v1/models` tells it.
@@ -143,11 +145,13 @@ class Catalogue:
         if preset["method"] in self.left_out:
             raise BadInput(f"{preset['method']} takes no chat", remedy="its input is no question")
         own = {key: value for key, value in preset.items() if key not in _OWN}
-        task = _task(preset["task"]) if "task" in preset else None
+        task = named_task(preset["task"]) if "task" in preset else None
         return Asked(name, loaded, given_params(self.config, preset["method"], params=own), task)
 
     def _check_model(self, model: str) -> None:
         """Whether a client may choose a model."""
+        if not model.isprintable():  # PostgreSQL cannot store some of them, and would refuse what else is written with it
+            raise BadInput(f"the model {shorten(repr(model), 80)} holds characters that cannot be printed", remedy="leave them out")
         if "://" in model:
             raise BadInput(f"a model name cannot hold an address: {shorten(model, 80)!r}", remedy="name it in a preset of symposia.toml")
         if self.allowed and not any(fnmatchcase(model, pattern) for pattern in self.allowed):
@@ -179,13 +183,20 @@ def _fields(query: str) -> dict[str, str]:
         name, equals, value = (unquote(part) for part in pair.partition("="))
         if not equals or not name:
             raise BadInput(f"{shorten(pair, 40)!r} in a model name is not of the form name=value", remedy="METHOD@MODEL?k=8&max_rounds=1")
+        if max(name.count("."), value.count("["), value.count("{")) > _DEEPEST:
+            raise BadInput(f"{shorten(name, 40)} in a model name is nested too deeply", remedy=f"{_DEEPEST} levels are allowed")
         if name in found:
             raise BadInput(f"{shorten(name, 40)} stands twice in the model name", remedy="name it once")
         found[name] = value
     return found
 
 
-def _task(name: Any) -> str:
+def named_task(name: Any) -> str:
+    """The name of a task of answers, which is one.
+
+    Raises:
+        BadInput: There is no such task.
+    """
     try:
         return task_of(str(name))
     except ValueError as error:

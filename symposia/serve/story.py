@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from symposia.execution import Event
+from symposia.execution import Event, plain
 from symposia.output import models_of, safe, toy_note
 from symposia.records import QUIET, written
 from symposia.registry import Loaded
-from symposia.runs import plain
 from symposia.shapes import gist
-from symposia.show import went
+from symposia.show.path import went
 from symposia.state.errors import shorten
 from symposia.state.place import node_of
 from symposia.state.store import Entry

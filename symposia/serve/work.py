@@ -9,7 +9,7 @@ from symposia import runs
 from symposia.command import together
 from symposia.execution import Event
 from symposia.registry import Loaded
-from symposia.runs import Result
+from symposia.result import Result
 from symposia.serve.errors import NEVER_AGAIN, Refused, failed
 from symposia.serve.story import Story
 from symposia.state.errors import SymposiaError
@@ -34,16 +34,18 @@ class Cut:
 
     def __init__(self, stops: Sequence[str]) -> None:
         """Nothing has come yet."""
-        self._stops, self._held, self._ended = list(stops), "", False
+        self._stops, self._held = list(stops), ""
+        self.ended = False
+        """Whether one of them has come."""
 
     def feed(self, text: str, *, last: bool = False) -> str:
         """What can be shown of the text so far, without what was shown before."""
-        if self._ended:
+        if self.ended:
             return ""
         held = self._held + text
         ends = [at for stop in self._stops if (at := held.find(stop)) >= 0]
         if ends:
-            self._ended = True
+            self.ended = True
             return held[: min(ends)]
         keep = 0 if last else max((_overlap(held, stop) for stop in self._stops), default=0)
         self._held = held[len(held) - keep :]
@@ -110,7 +112,9 @@ class Strand:
             raise Refused(
                 502, f"run {result.run_id}: {said}; the run has it", code="BrokenStream", headers=NEVER_AGAIN, run=result.to_json()
             )
-        return self._pieces("content", self._cut.feed(answer[len(self._told) :], last=True))
+        rest = self._cut.feed(answer[len(self._told) :], last=True)
+        self.finish = "stop" if self._cut.ended else self.finish
+        return self._pieces("content", rest)
 
     def _answer(self, result: Result) -> str:
         """What the method shows in a chat, else its answer."""
