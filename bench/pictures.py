@@ -20,8 +20,9 @@ from pathlib import Path
 from rich.console import Console
 
 import symposia
-from symposia import registry, runs
+from symposia import artefacts, registry, runs
 from symposia.draw import draw_method
+from symposia.inputs import row_input
 from symposia.show import show_run
 from symposia.state.base import Question
 from symposia.state.store import Store, open_store
@@ -93,7 +94,7 @@ async def first_item(store: Store, method: str, **given: object) -> str:
     """The id of a run over the first bundled item of a method."""
     loaded = registry.load(method)
     row = json.loads((files("symposia.items") / f"{loaded.method.items}.jsonl").read_text().splitlines()[0])
-    inputs, reference = runs.row_input(loaded, row)
+    inputs, reference = row_input(loaded, row)
     result = await runs.start(store, runs.new_record(method, given, inputs, reference=reference, checkpoints="none"))
     return result.run_id
 
@@ -104,7 +105,7 @@ async def recruited(picture: Path) -> None:
     given = {"roles": {"expert": arms}, "seed": 1}
     rows = [json.loads(line) for line in (files("symposia.items") / "topics.jsonl").read_text().splitlines()]
     async with open_store(":memory:") as store:
-        made = await runs.prepare(store, "symbolic_moe", rows, given)
+        made = await artefacts.prepare(store, "symbolic_moe", rows, given)
         question = {"question": rows[2]["question"], "task": "number"}
         record = runs.new_record("symbolic_moe", {**given, "artefact": made["artefact_id"]}, question, checkpoints="none")
         await draw_run(store, (await runs.start(store, record)).run_id, picture)

@@ -21,7 +21,7 @@ import ormsgpack
 from langchain_core.runnables.config import var_child_runnable_config
 
 from symposia.state.errors import NotRecorded, PlaceError, Stopped, SymposiaError, from_record
-from symposia.state.packing import digest, digest_of, request_digest
+from symposia.state.packing import digest, digest_of, request_digest, sound_all
 from symposia.state.place import inside, next_place, node_of, shift, site, step_of, steps_of
 from symposia.state.store import Entry, Step, Store, Usage
 
@@ -342,7 +342,8 @@ async def _perform(perform: Callable[[], Awaitable[Any]], place: str) -> tuple[d
         outcome, usage = {"value": ormsgpack.unpackb(ormsgpack.packb(done.value))}, done.usage
     except Failed as failure:
         failure.error.place = place
-        outcome, usage = {"error": failure.error.to_record()}, failure.usage
+        outcome, usage = {"error": sound_all(failure.error.to_record())}, failure.usage  # an endpoint may quote half a sign
+    usage.notes = sound_all(usage.notes)
     usage.ms = (time.perf_counter() - start) * 1000
     return outcome, usage
 

@@ -5,6 +5,7 @@ after the commit. WAL with `synchronous=NORMAL` survives `kill -9`; `flush` make
 """
 
 import asyncio
+import errno
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -218,22 +219,22 @@ class SqliteStore(Store):
     def _explain(self, error: Exception) -> StoreError:
         if isinstance(error, StoreError):
             return error
-        text = str(error)
+        text = str(error) if isinstance(error, sqlite3.Error) else ""  # another error's text may be a path, and say anything
         if _is_lock(error):
             return StoreLocked(
                 f"store {self.url} has been locked by another process for {self._lock_wait:g} s",
                 remedy="end that process, or give this one a store of its own with --store",
             )
-        if "full" in text or getattr(error, "errno", None) == 28:
+        if "full" in text or getattr(error, "errno", None) == errno.ENOSPC:
             return StoreError(f"store {self.url}: no space left on the disk", remedy="free some space and start the same command again")
         if "readonly" in text or isinstance(error, PermissionError):
             return StoreError(f"store {self.url} cannot be written", remedy="change its permissions, or name another one with --store")
-        if "unable to open" in text:
+        if "unable to open" in text or isinstance(error, OSError):
             remedy = "see that its folder exists and can be written, or name another one with --store"
             return StoreError(f"store {self.url} cannot be opened for writing", remedy=remedy)
         if "not a database" in text:
             return StoreError(f"{self.url} is no SQLite file", remedy="name another one with --store")
-        return StoreError(f"store {self.url}: {text}", remedy="name another one with --store or SYMPOSIA_STORE")
+        return StoreError(f"store {self.url}: {error}", remedy="name another one with --store or SYMPOSIA_STORE")
 
 
 def _is_lock(error: Exception) -> bool:

@@ -195,9 +195,12 @@ class Store(ABC):
         """
         rows = await self.read("SELECT record FROM runs WHERE id = ?", (run_id,))
         if not rows:
-            prefix = run_id.replace("%", "").replace("_", "") + "%"
-            rows = await self.read("SELECT record FROM runs WHERE id LIKE ? LIMIT 2", (prefix,)) if run_id else []
-        if len(rows) != 1:
+            prefix = run_id.replace("%", "").replace("_", "")
+            rows = await self.read("SELECT record FROM runs WHERE id LIKE ? LIMIT 2", (prefix + "%",)) if prefix else []
+        if len(rows) > 1:
+            remedy = f"give more of its id; `symposia runs` lists the runs of {self.url}"
+            raise UnknownName(f"several runs begin with {run_id!r}", remedy=remedy)
+        if not rows:
             known = [r[0] for r in await self.read("SELECT id FROM runs ORDER BY started DESC LIMIT 1000")]
             raise UnknownName.of("run", run_id, known, remedy=f"`symposia runs` lists the runs of {self.url}")
         record: dict[str, Any] = json.loads(rows[0][0])

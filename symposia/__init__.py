@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from symposia.api import abatch, afork, areplay, aresume, arun, batch, fork, graph, methods, replay, resume, run
     from symposia.chat_model import ChatModel
-    from symposia.runs import Result
+    from symposia.result import Result
     from symposia.state.errors import SymposiaError
 
 _HOMES = {

@@ -12,8 +12,9 @@ from symposia.config import Config, load_config
 from symposia.embedding import recorded
 from symposia.execution import Listener
 from symposia.params import merged
-from symposia.runs import Result
+from symposia.result import Result
 from symposia.state.base import Method
+from symposia.state.errors import UnknownName
 from symposia.state.graph import JournaledGraph
 from symposia.state.store import Store, open_store
 from symposia.tools.settings import configure
@@ -46,8 +47,15 @@ def given_params(
     seed: int | None = None,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The parameters that a caller and the configuration give, the caller's winning."""
+    """The parameters that a caller and the configuration give, the caller's winning.
+
+    Raises:
+        UnknownName: There is no such method, or none of a name that the configuration has parameters for.
+    """
     loaded = registry.load(method)
+    for name in config.params:
+        if name not in registry.names():
+            raise UnknownName.of("method", name, registry.names(), remedy=f"symposia.toml has a table [params.{name}]")
     mine = {k: v for k, v in config.roles.items() if k in loaded.method.roles}
     texts = {k: v for k, v in config.prompts.items() if k in loaded.params.model_fields["prompts"].default}
     found: dict[str, Any] = {"roles": mine, "prompts": texts}

@@ -10,8 +10,11 @@ from functools import cache
 from typing import Any, TypeVar
 
 from symposia.state.journal import Run
+from symposia.state.store import Store
 
 T = TypeVar("T")
+
+_CANCEL_POLL = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,24 @@ async def at_work(run: Run, before: float) -> AsyncIterator[None]:
     finally:
         if _AT_WORK.get(run.id) is mine:
             del _AT_WORK[run.id]
+
+
+@asynccontextmanager
+async def heeding(store: Store, run: Run) -> AsyncIterator[None]:
+    """Stop new work when somebody asks for it with `symposia cancel`."""
+
+    async def watch() -> None:
+        while not run.stop_reason:
+            await asyncio.sleep(_CANCEL_POLL)
+            if await store.asked_to_stop(run.id):
+                run.stop("cancelled")
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watcher.cancel()
+        await asyncio.gather(watcher, return_exceptions=True)
 
 
 def working(run_id: str) -> AtWork | None:

@@ -69,14 +69,14 @@ def begin(ctx: typer.Context, version: Annotated[bool, typer.Option("--version",
 @app.command()
 def methods(name: Annotated[str | None, typer.Argument(metavar="METHOD")] = None, as_json: Json = False) -> int:
     """List the methods, or tell about one."""
-    from symposia import command, output, registry
+    from symposia import command, output, registry, tables
 
     if name is not None:
         card = command.method_card(registry.load(name))
-        output.emit(card) if as_json else output.show_method(card)
+        output.emit(card) if as_json else tables.show_method(card)
         return 0
     cards = [command.method_card(registry.load(one)) for one in registry.names()]
-    output.emit({"methods": cards}) if as_json else output.show_methods(cards)
+    output.emit({"methods": cards}) if as_json else tables.show_methods(cards)
     return 0
 
 
@@ -85,13 +85,13 @@ def list_runs(
     limit: Annotated[int, typer.Option(min=1, help="how many, newest first")] = 50, store: StoreAddress = None, as_json: Json = False
 ) -> int:
     """List the newest runs of the store."""
-    from symposia import command, output
+    from symposia import command, output, tables
 
     config = command.configured(store)
     records = command.in_store(config, lambda opened: opened.runs(limit)) if command.exists(config) else []
     keys = ("run_id", "method", "status", "answer", "stop_reason", "row", "reference", "started", "seconds", "calls", "cost_usd", "parent")
     known = [{key: record.get(key) for key in keys} for record in records]
-    output.emit({"runs": known}) if as_json else output.show_runs(known, config.store)
+    output.emit({"runs": known}) if as_json else tables.show_runs(known, config.store)
     return 0
 
 
@@ -110,7 +110,7 @@ def show(
 ) -> int:
     """Show a run step by step; with --html also a batch, by its id."""
     from symposia import command
-    from symposia.show import show_run
+    from symposia.show.run import show_run
 
     config = command.existing(store)
     if html is not None:
@@ -134,7 +134,7 @@ def diff(
 ) -> int:
     """Show where two runs differ; with --html also two batches, by their ids."""
     from symposia import command
-    from symposia.show import diff_runs
+    from symposia.show.difference import diff_runs
 
     if html is not None:
         from symposia.viewer.export import parts_of, write_compared
@@ -173,6 +173,9 @@ def export(
     method: MethodName,
     data: Annotated[Path, typer.Argument(metavar="OUT.jsonl", help="what `symposia batch METHOD -o` wrote")],
     folder: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="where the files go")],
+    against: Annotated[
+        Path | None, typer.Option(metavar="OUT.jsonl", help="another batch over the same rows, for rows that a judge compares both by")
+    ] = None,
     store: StoreAddress = None,
     as_json: Json = False,
 ) -> int:
@@ -180,11 +183,11 @@ def export(
 
     Nothing is called; the runs are read from their journals.
     """
-    from symposia import command, output
+    from symposia import command, output, tables
     from symposia.finished import export_batch
 
-    written = command.in_store(command.existing(store), lambda opened: export_batch(opened, method, data, folder))
-    output.emit({"folder": str(folder), "rows": written}) if as_json else output.show_export(folder, written)
+    written = command.in_store(command.existing(store), lambda opened: export_batch(opened, method, data, folder, against))
+    output.emit({"folder": str(folder), "rows": written}) if as_json else tables.show_export(folder, written)
     return 0
 
 
@@ -199,11 +202,11 @@ def report(
 
     Nothing is called; the runs are read from their journals.
     """
-    from symposia import command, output
+    from symposia import command, output, tables
     from symposia.finished import report_batch
 
     found = command.in_store(command.existing(store), lambda opened: report_batch(opened, method, data))
-    output.emit(found) if as_json else output.show_report(found)
+    output.emit(found) if as_json else tables.show_report(found)
     return 0
 
 
@@ -400,10 +403,10 @@ def replay(run_id: RunId, store: StoreAddress = None, as_json: Json = False) -> 
 
     Without any call; each state is compared with the record.
     """
-    from symposia import command, output, runs
+    from symposia import command, output, runs, tables
 
     report, _ = command.in_store(command.existing(store), lambda opened: runs.replay(opened, run_id))
-    output.emit(report) if as_json else output.show_replay(report)
+    output.emit(report) if as_json else tables.show_replay(report)
     return 0 if report["identical"] else 1
 
 
@@ -447,7 +450,7 @@ def prepare(
 
     Runs name it with `-p artefact=ID`.
     """
-    from symposia import command, output, registry, rows, runs
+    from symposia import artefacts, command, output, registry, rows, tables
 
     loaded = registry.load(method)
     config = command.configured(store, api_base, timeout, concurrency)
@@ -458,11 +461,11 @@ def prepare(
         if not hasattr(loaded.module, "prepare_rows"):
             rows.rows_of(loaded, objects, {})
         asked = [row for _, row in objects]
-    made, pressed = command.watched(config, lambda opened, hooks: runs.prepare(opened, method, asked, given, **hooks))
+    made, pressed = command.watched(config, lambda opened, hooks: artefacts.prepare(opened, method, asked, given, **hooks))
     if as_json:
-        output.emit({**made, "content": output.brief(made["content"])})
+        output.emit({**made, "content": tables.brief(made["content"])})
     else:
-        output.show_prepared(made, getattr(loaded.module, "page", None))
+        tables.show_prepared(made, getattr(loaded.module, "page", None))
     return 130 if pressed else int(made["status"] not in command.FINE)
 
 

@@ -14,29 +14,33 @@ from typing import Any, NotRequired, Required, Self, TypeVar, get_args, get_orig
 
 from typing_extensions import get_type_hints
 
-from symposia import output, pools, registry, rows, runs
+from symposia import output, pools, registry, rows, runs, tables
 from symposia.api import given_params
 from symposia.config import Config, load_config, prompt_text
 from symposia.execution import Event, Listener
-from symposia.output import Rows, Watch, models_of, say, toy_note
+from symposia.output import models_of, say, toy_note
 from symposia.params import assignments, merged, nested
 from symposia.records import is_correct
 from symposia.registry import Loaded
+from symposia.result import Result
 from symposia.rows import Row
-from symposia.runs import Result
 from symposia.state.errors import BadInput, shorten
 from symposia.state.journal import Run
 from symposia.state.store import Store, open_store
 from symposia.telemetry import telemetry
 from symposia.tools.checkers import holds_tests
 from symposia.tools.settings import configure
+from symposia.watching import Rows, Watch
 
 T = TypeVar("T")
 FINE = ("ok", "no_answer", "paused")
 
 
 class Ctrl:
-    """Ctrl-C while runs execute: the first press lets no new call start and those in flight end, the second ends at once."""
+    """Ctrl-C while runs execute: the first press lets no new call start and those in flight end, the second ends at once.
+
+    The second one waits for the event loop to come round, so that it never cuts through a commit; a third one waits for nothing.
+    """
 
     def __init__(self, stop: Callable[[str], None] | None = None) -> None:
         """Nothing is pressed; `stop` is called with the reason, else the run that is open is stopped."""
@@ -61,7 +65,7 @@ class Ctrl:
         self._stop()
 
     def _press(self, _number: int, _frame: FrameType | None) -> None:
-        if self.pressed and self._stop_all is not None and self._task is not None and not self._task.cancelling():
+        if self.pressed and self._task is not None and not self._task.cancelling():
             self._loop.call_soon_threadsafe(self._task.cancel)  # between two steps of the loop, never within a commit
             return
         if self.pressed:
@@ -90,15 +94,15 @@ def execute(config: Config, work: Work[Result], as_json: bool, run_id: str | Non
 
     async def both(opened: Store, hooks: Hooks) -> tuple[Result, dict[str, Any]]:
         result = await work(opened, hooks)
-        return result, await opened.run(result.run_id)
+        return result, await _with_models(opened, await opened.run(result.run_id))
 
     (result, record), pressed = watched(config, both, run_id)
     roles = registry.load(result.method).method.roles
     if as_json:
         output.emit(result.to_json())
-        _say_models(record, roles)
+        _say_toys(record)
     else:
-        output.show_result(result, record, roles)
+        tables.show_result(result, record, roles)
     return 130 if pressed else int(result.status not in FINE)
 
 
@@ -128,15 +132,21 @@ def together(first: Listener, second: Listener | None) -> Listener:
 
 def run_one(config: Config, record: dict[str, Any], as_json: bool) -> int:
     """Execute a new run."""
-    return execute(config, lambda opened, hooks: runs.start(opened, record, **hooks), as_json, record["run_id"])
+
+    async def work(opened: Store, hooks: Hooks) -> Result:
+        _say_engines(await _with_models(opened, record))
+        return await runs.start(opened, record, **hooks)
+
+    return execute(config, work, as_json, record["run_id"])
 
 
 def run_file(config: Config, records: list[dict[str, Any]], as_json: bool) -> int:
     """Execute the rows of a file one after the other."""
-    roles = registry.load(records[0]["method"]).method.roles
-    _say_models(records[0], roles)
 
     async def work(opened: Store) -> tuple[list[dict[str, Any]], bool]:
+        first = await _with_models(opened, records[0])
+        _say_toys(first)
+        _say_engines(first)
         done = []
         with Ctrl() as stop, Rows(len(records)) as progress:
             for record in records:
@@ -149,7 +159,7 @@ def run_file(config: Config, records: list[dict[str, Any]], as_json: bool) -> in
     if as_json:
         output.emit({"runs": done})
     else:
-        output.show_rows(done)
+        tables.show_rows(done)
     return 130 if pressed else int(any(row["status"] not in FINE for row in done))
 
 
@@ -170,7 +180,10 @@ def in_store(config: Config, work: Callable[[Store], Awaitable[T]], *, prints: b
             return await work(opened)
 
     with nullcontext() if prints else redirect_stdout(sys.stderr):
-        return asyncio.run(inside())
+        try:
+            return asyncio.run(inside())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None  # which `Ctrl` has made of the second Ctrl-C
 
 
 def configured(
@@ -227,9 +240,9 @@ def say_item(item: Row) -> None:
 
 
 def _stdin() -> str:
-    """All of standard input."""
+    """All of standard input, its lines ended as in a file that is read as text."""
     try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
+        return sys.stdin.buffer.read().decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise BadInput(f"standard input is no UTF-8: {error}") from None
 
@@ -293,11 +306,21 @@ def check_address(record: dict[str, Any], loaded: Loaded, api_base: str | None) 
         raise BadInput("--api-base is given, but no model", remedy=f"--model NAME; {api_base.rstrip('/')}/models lists them")
 
 
-def _say_models(record: dict[str, Any], roles: Sequence[str]) -> None:
-    """Say on stderr when toys answer, or which models of this machine will be started."""
-    models = models_of(record, roles)
-    if note := toy_note(models.values()):
+async def _with_models(store: Store, record: dict[str, Any]) -> dict[str, Any]:
+    """A run's record with the models that its artefact names."""
+    roles = await pools.roles_of(store, registry.load(record["method"]).method, record["params"])
+    return {**record, "params": {**record["params"], "roles": roles}}
+
+
+def _say_toys(record: dict[str, Any]) -> None:
+    """Say on stderr when toys answer."""
+    if note := toy_note(models_of(record, registry.load(record["method"]).method.roles).values()):
         say(note)
+
+
+def _say_engines(record: dict[str, Any]) -> None:
+    """Say on stderr which models of this machine will be started."""
+    models = models_of(record, registry.load(record["method"]).method.roles)
     for line in pools.told(pools.planned(models), by_model=False):
         say(line)
 
@@ -307,7 +330,10 @@ def method_card(loaded: Loaded) -> dict[str, Any]:
     method, defaults = loaded.method, loaded.params()
     values = defaults.model_dump(mode="json")
     schema = loaded.params.model_json_schema()["properties"]
-    parameters = {name: {"default": values[name], "description": schema[name].get("description", "")} for name in schema}
+    parameters = {
+        name: {"default": values.get(name, schema[name].get("default")), "description": schema[name].get("description", "")}
+        for name in schema
+    }
     hints = get_type_hints(method.input, include_extras=True)
     return {
         **asdict(method),

@@ -16,6 +16,9 @@ STORE = ".symposia/store.db"
 _NUMBERS = {"timeout": float, "attempts": int, "max_wait": float, "concurrency": int, "rpm": float, "tpm": float}
 _LIMITS = ("concurrency", "rpm", "tpm")
 _PRICES = ("input", "output")
+_TEXTS = ("model", "store", "api_base")
+_TABLES = {"roles": 'solver = "gpt-4o-mini"', "prompts": 'reviewer = "@review.txt"', "params": "[params.magicore] with k = 8"}
+"""What stands in each, for an error."""
 _KNOWN = ("model", "store", "api_base", *_NUMBERS, "roles", "prompts", "params", "limits", "prices", "pool", "presets")
 
 
@@ -42,7 +45,9 @@ def load_config(path: Path = Path("symposia.toml")) -> Config:
         BadInput: The file is no TOML or names an unknown setting; a number is none, or not in its range.
     """
     found = _file(path)
-    for name in ("model", "store", "api_base", "api_key", *_NUMBERS):
+    for name, example in _TABLES.items():
+        _check_table(path, found, name, example)
+    for name in (*_TEXTS, "api_key", *_NUMBERS):
         value = os.environ.get(f"SYMPOSIA_{name.upper()}")
         if value:
             found[name] = value
@@ -55,7 +60,7 @@ def load_config(path: Path = Path("symposia.toml")) -> Config:
         process["pool"] = pool_settings(path, found["pool"])
     return Config(
         model=found.get("model"),
-        store=str(found.get("store", STORE)),
+        store=found.get("store", STORE),
         roles=dict(found.get("roles", {})),
         prompts={role: prompt_text(value, path.parent) for role, value in found.get("prompts", {}).items()},
         params=dict(found.get("params", {})),
@@ -74,14 +79,14 @@ def prompt_text(value: str, folder: Path = Path()) -> str:
         return value
     path = folder / value[1:]
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"prompt file {path} cannot be read: {error}", remedy="name a text file: --prompt reviewer=@review.txt") from None
 
 
 def _file(path: Path) -> dict[str, Any]:
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -94,7 +99,21 @@ def _file(path: Path) -> dict[str, Any]:
             raise BadInput(
                 f"{path}: unknown setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(_KNOWN)}")
             )
+    for name in _TEXTS:
+        if name in found and not (isinstance(found[name], str) and found[name]):
+            raise BadInput(f"{path}: {name} is {found[name]!r}, no text", remedy=f'such as {name} = "..."')
     return found
+
+
+def _check_table(path: Path, found: dict[str, Any], section: str, example: str) -> None:
+    """`[roles]`, `[prompts]` and `[params]`: tables, of texts the second, of tables the third."""
+    table = found.get(section, {})
+    if not isinstance(table, dict):
+        raise BadInput(f"{path}: {section} is no table", remedy=f"such as {example}")
+    kind, what = {"prompts": (str, "text"), "params": (dict, "table")}.get(section, (object, ""))
+    for name, value in table.items():
+        if not isinstance(value, kind):
+            raise BadInput(f"{path}: {section}.{name} is {value!r}, no {what}", remedy=f"such as {example}")
 
 
 def _limits(path: Path, found: dict[str, Any]) -> dict[str, Limits]:
@@ -154,12 +173,13 @@ def _tables(path: Path, found: dict[str, Any], section: str, known: tuple[str, .
 
 
 def _number(name: str, value: Any, kind: type) -> Any:
+    remedy = f"set SYMPOSIA_{name.upper()} or {name} in symposia.toml"
     try:
         number = kind(value)
-    except (TypeError, ValueError):
-        raise BadInput(
-            f"{name} is {value!r}, which is no number", remedy=f"set SYMPOSIA_{name.upper()} or {name} in symposia.toml"
-        ) from None
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"{name} is {value!r}, which is no {'whole ' if kind is int else ''}number", remedy=remedy) from None
+    if isinstance(value, bool) or (kind is int and isinstance(value, float) and number != value):
+        raise BadInput(f"{name} is {value!r}, which is no {'number' if isinstance(value, bool) else 'whole number'}", remedy=remedy)
     if not 0 < number < math.inf:
         raise BadInput(f"{name} is {value}, which must be above 0 and finite")
     return number

@@ -21,12 +21,16 @@ from rich.table import Table
 from rich.text import Text
 
 from symposia.config import load_config
+from symposia.inputs import row_input
+from symposia.new_runs import new_record
 from symposia.output import emit, safe
 from symposia.records import run_record
 from symposia.registry import load, names
-from symposia.runs import Result, new_record, row_input, start
+from symposia.result import Result
+from symposia.runs import start
 from symposia.shapes import number
-from symposia.show import page_of, print_path
+from symposia.show.page import page_of
+from symposia.show.path import print_path
 from symposia.state.errors import BadInput, shorten
 from symposia.state.store import Store, open_store
 from symposia.tools.equality import aclose, same

@@ -22,7 +22,7 @@ def first_divergence(record: Mapping[str, Any], run: Run, execution: Execution, 
         elif error is not None and (record["error"] or {}).get("name") != type(error).__name__:
             run.diverge(last + 1, error.place or f"{last + 1}.end", record["error"], error.to_record())
     found = run.divergence
-    if found is None or (not finished and found["step"] > last):
+    if found is None or (not finished and (found["step"] > last or not recorded)):
         return None
     return {**found, **_requests(run, found, error)}
 

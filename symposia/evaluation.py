@@ -16,12 +16,13 @@ from symposia.config import Config
 from symposia.grading import GRADERS, judge_params
 from symposia.measures import check, known_of, measures, pairs, questions_of, regrade, spent_before
 from symposia.nodes.grader import Params
-from symposia.output import OUT, Rows, safe, say, toy_note
+from symposia.output import OUT, safe, say, toy_note
 from symposia.outputs import Output, read_outputs
 from symposia.pareto import check_plot, plot
 from symposia.state.errors import BadInput, StoreError, UnknownName, shorten
 from symposia.state.store import Store
 from symposia.statistics import require
+from symposia.watching import Rows
 
 T = TypeVar("T")
 

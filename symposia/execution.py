@@ -1,15 +1,17 @@
 """One pass over a run's graph with its journal open: what running, resuming, replaying and forking have in common."""
 
+import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from langchain_core.messages import BaseMessage, convert_to_messages, messages_from_dict
+from langchain_core.messages import BaseMessage, convert_to_messages, message_to_dict, messages_from_dict
 from langchain_core.runnables import RunnableConfig
 from langgraph.channels import BinaryOperatorAggregate, DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END
 from langgraph.types import Command, Overwrite, Send, StateUpdate
 
@@ -17,7 +19,7 @@ from symposia.registry import load
 from symposia.state.ask import question_of
 from symposia.state.errors import BadInput, StoreLocked, SymposiaError, shorten
 from symposia.state.journal import Run
-from symposia.state.store import Entry
+from symposia.state.store import Entry, Store
 
 Event = dict[str, Any]
 """`run`: method, row; `step`: step, ran, next, values; `node`: node; `effect`: kind, role, entry, live; `end`: status, error, cost_usd.
@@ -54,6 +56,19 @@ class NoSaver(BaseCheckpointSaver[str]):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """There is nothing to delete."""
+
+
+@contextlib.asynccontextmanager
+async def saver_of(store: Store, record: Mapping[str, Any]) -> AsyncIterator[BaseCheckpointSaver[Any]]:
+    """LangGraph's saver over the store, or none; an execution that stops or is edited on its way needs at least one in memory."""
+    if record["checkpoints"] == "each":
+        async with store.saver() as saver:
+            await saver.setup()
+            yield saver
+    elif record["marks"] or record["pause_before"]:
+        yield InMemorySaver()
+    else:
+        yield NoSaver()
 
 
 def thread_of(run_id: str) -> str:
@@ -213,6 +228,15 @@ def _as_messages(value: Any) -> Any:
     """Messages as LangGraph takes them, from the form in which records hold them."""
     records = value if isinstance(value, list) else [value]
     return _messages(records) if all(isinstance(each, Mapping) and "data" in each for each in records) else value
+
+
+def plain(values: Any) -> Any:
+    """A state as JSON: messages become records."""
+    if isinstance(values, BaseMessage):
+        return message_to_dict(values)
+    if isinstance(values, Mapping):
+        return {k: plain(v) for k, v in values.items()}
+    return [plain(v) for v in values] if isinstance(values, (list, tuple)) else values
 
 
 def unexpected(failure: Exception, execution: Execution) -> SymposiaError:

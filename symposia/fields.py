@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from symposia.runs import REFERENCES
+from symposia.inputs import REFERENCES
 from symposia.state.errors import BadInput, nearest, shorten
 
 

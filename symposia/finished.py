@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from symposia.output import say
+from symposia.outputs import Line, read_outputs
 from symposia.records import known_answers
 from symposia.registry import load, names
 from symposia.runs import replay
-from symposia.sources import read_rows
 from symposia.state.errors import BadInput
 from symposia.state.store import Store
 
@@ -37,14 +38,26 @@ async def finished_runs(store: Store, run_ids: Sequence[str], method: str) -> li
     return found
 
 
-async def export_batch(store: Store, method: str, out: Path, folder: Path) -> dict[str, int]:
+async def export_batch(store: Store, method: str, out: Path, folder: Path, against: Path | None = None) -> dict[str, int]:
     """Write what a method makes of the runs of a batch's output, in the order of its rows: the number of rows by file name.
 
+    Args:
+        store: Where the runs are.
+        method: Whose runs they are.
+        out: The batch's output.
+        folder: Where the files go.
+        against: The output of another batch over the same rows, for files that compare the two.
+
     Raises:
-        BadInput: The method exports nothing, or a run is not fit for it.
+        BadInput: The method exports nothing of this kind, or a run is not fit for it.
     """
-    write = _offered(method, "export", "exports nothing")
-    written: dict[str, int] = write(await _finished_rows(store, method, out), folder)
+    if against is None:
+        write = _offered(method, "export", "exports nothing")
+        batches = [out]
+    else:
+        write = _offered(method, "export_against", "exports nothing that compares two batches")
+        batches = [out, against]
+    written: dict[str, int] = write(*[await _finished_rows(store, method, one) for one in batches], folder)
     return written
 
 
@@ -71,6 +84,17 @@ def _offered(method: str, part: str, otherwise: str) -> Callable[..., Any]:
 
 async def _finished_rows(store: Store, method: str, out: Path) -> list[Finished]:
     """The finished runs of an output, in the order of the rows."""
-    lines = [line for _, line in read_rows(str(out)) if line.get("status") in ("ok", "no_answer")]
-    ordered = sorted(lines, key=lambda line: (line.get("repeat") or 0, line["row"]))
-    return await finished_runs(store, [line["run_id"] for line in ordered], method)
+    (found,) = read_outputs([out])
+    for note in found.notes:
+        say(note)
+    if not found.lines:
+        raise BadInput(f"{out} holds no line", remedy="name an output of `symposia batch METHOD IN -o OUT.jsonl`")
+    ordered = sorted((line for line in found.lines if line.finished), key=lambda line: (line.repeat, line.row))
+    return await finished_runs(store, [_run_of(line) for line in ordered], method)
+
+
+def _run_of(line: Line) -> str:
+    """The run that a line is of."""
+    if line.run_id is None:
+        raise BadInput("the line has no field run_id", remedy="name an output of `symposia batch METHOD IN -o OUT.jsonl`", place=line.place)
+    return line.run_id

@@ -27,7 +27,7 @@ from langgraph.graph import END, START
 from symposia.nodes.grader import ORDERS, Case, Judged, Params
 from symposia.nodes.grader import grade as judge_step
 from symposia.records import any_same, known_answers
-from symposia.runs import ledger
+from symposia.result import ledger
 from symposia.state.base import Sample
 from symposia.state.errors import BadInput, ReplyError, UnknownName, shorten
 from symposia.state.graph import JournaledGraph, StateGraph

@@ -99,6 +99,15 @@ def read_outputs(paths: Sequence[Path]) -> list[Output]:
     return [_read(path, label) for path, label in zip(paths, labels, strict=True)]
 
 
+def read_lines(path: Path, notes: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """The lines of a file as they stand in it, each with its place; a torn last one is passed over, which `notes` then say.
+
+    Raises:
+        BadInput: The file cannot be read, or a line is no JSON object.
+    """
+    return _parquet(path) if path.suffix == ".parquet" else _json_lines(path, notes)
+
+
 async def asked_of(store: Store, run_ids: Sequence[str], *, questions: bool = False) -> dict[str, Asked]:
     """What the store knows of these runs; those it does not have are missing. `questions` keeps their questions, for a judge."""
     found: dict[str, Asked] = {}
@@ -123,7 +132,7 @@ def _models(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _read(path: Path, label: str) -> Output:
     output = Output(path, label, [])
-    found = _parquet(path) if path.suffix == ".parquet" else _json_lines(path, output.notes)
+    found = read_lines(path, output.notes)
     last: dict[tuple[str, int], Line] = {}
     for place, value in found:
         line = _line(value, place)

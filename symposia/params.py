@@ -1,7 +1,7 @@
 """From what a user gave to the parameters of a run, with errors that name the nearest right word."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +10,7 @@ from symposia import pools
 from symposia.registry import Loaded
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, UnknownName, nearest, shorten
+from symposia.state.packing import sound_all
 from symposia.tools.toy import skill_of
 
 
@@ -20,9 +21,12 @@ def make_params(loaded: Loaded, given: Mapping[str, Any]) -> BaseParams:
         BadInput: An unknown parameter or role, or a value of the wrong kind; the message names the place and what would be right.
     """
     try:
-        params = loaded.params.model_validate(dict(given))
+        params = loaded.params.model_validate(sound_all(given))
     except ValidationError as error:
         raise BadInput("; ".join(_fault(loaded, fault) for fault in error.errors())) from None
+    for name, number in _numbers(params.model_dump()):
+        if not -(2**63) <= number < 2**63:
+            raise BadInput(f"{name} is a number of more than 64 bits", remedy="give a smaller one")
     for role in params.roles:
         if role not in loaded.method.roles:
             raise UnknownName.of("role", role, loaded.method.roles, remedy=f"{loaded.method.name} has {', '.join(loaded.method.roles)}")
@@ -32,6 +36,15 @@ def make_params(loaded: Loaded, given: Mapping[str, Any]) -> BaseParams:
             if role != "embedder":
                 _check_toy(model)
     return params
+
+
+def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
+    """The whole numbers in a value, each with its name."""
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield from _numbers(each, f"{name}.{key}" if name else str(key))
+    if isinstance(value, int):
+        yield name, value
 
 
 def _check_toy(model: str) -> None:

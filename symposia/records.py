@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from symposia.execution import Execution, Moment
-from symposia.runs import plain, replay
+from symposia.execution import Execution, Moment, plain
+from symposia.runs import replay
 from symposia.shapes import gist
 from symposia.state.errors import BadInput, shorten
 from symposia.state.packing import text_of
@@ -90,6 +90,8 @@ async def to_json(seen: Look, *, texts: bool = True) -> dict[str, Any]:
         nodes = sorted({c["node"] for c in calls[step]})
         steps.append({"step": step, "source": "open", "ran": nodes, "next": [], "wrote": {}, "why": []})
     record = seen.record
+    if (lost := lost_step(record)) and lost[0] not in {s["step"] for s in steps}:
+        steps.append({"step": lost[0], "source": "open", "ran": [lost[1]], "next": [], "wrote": {}, "why": []})
     return {
         "run": record,
         "correct": await is_correct(record),
@@ -99,6 +101,13 @@ async def to_json(seen: Look, *, texts: bool = True) -> dict[str, Any]:
         "first_divergence": seen.first_divergence,
         "cannot_replay": seen.cannot_replay,
     }
+
+
+def lost_step(record: Mapping[str, Any]) -> tuple[int, str] | None:
+    """The step in which a run failed, and its node; None where its error does not say, or it did not fail."""
+    error = record.get("error") or {}
+    step, node = error.get("step"), error.get("node")
+    return (step, node) if isinstance(step, int) and isinstance(node, str) and node else None
 
 
 def state_at(seen: Look, step: int) -> dict[str, Any]:

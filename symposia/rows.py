@@ -9,11 +9,12 @@ from typing import Any
 
 from typing_extensions import get_type_hints
 
+from symposia.inputs import REFERENCES, check_input, row_input
 from symposia.registry import Loaded
-from symposia.runs import REFERENCES, check_input, row_input
 from symposia.sources import Problems
 from symposia.sources import read_jsonl as read_jsonl
 from symposia.state.errors import BadInput, nearest
+from symposia.state.packing import sound_all
 from symposia.tools.answers import task_of
 
 
@@ -60,7 +61,7 @@ def _row(loaded: Loaded, number: int, place: str, given: Mapping[str, Any], extr
         inputs = check_input(loaded, inputs)
     except BadInput as error:
         raise BadInput(error.message, remedy=error.remedy, place=place) from None
-    return Row(number if given.get("id") is None else given["id"], inputs, reference)
+    return Row(number if given.get("id") is None else sound_all(given["id"]), inputs, sound_all(reference))
 
 
 def _check_question(inputs: Mapping[str, Any], given: Mapping[str, Any], place: str) -> None:

@@ -446,6 +446,21 @@ def test_a_fork_of_a_batch_calls_only_what_changed(symposia: Command, models: Se
     assert (far.code, "--at" in far.err) == (2, True)
 
 
+def test_a_fork_of_a_killed_batch_or_of_a_table_has_its_references(symposia: Command, models: Server) -> None:
+    Path("in.jsonl").write_text(
+        "".join(json.dumps({"id": i, "question": f"q{i}", "answer": a}) + "\n" for i, a in enumerate((["x", 2], 3)))
+    )
+    for out in ("out.parquet", "out.log"):
+        assert symposia("batch", "chain_of_thought", "in.jsonl", "-o", out, *models.options).code == 0
+    with open("out.log", "a") as file:
+        file.write('{"id": 7, "ro')  # as a kill leaves it
+    for out in ("out.parquet", "out.log"):
+        done = symposia("batch", "chain_of_thought", "--from", out, "--at", 1, "-o", f"fork-{out}.jsonl", "--api-base", models.at.url)
+        assert (done.code, "torn and passed over" in done.err) == (0, out == "out.log"), done.err
+        assert {line["id"]: line["reference"] for line in lines(f"fork-{out}.jsonl")} == {0: ["x", 2], 1: 3}
+    assert models.received == 4
+
+
 def test_each_row_is_a_run(symposia: Command, models: Server) -> None:
     assert symposia("batch", "self_consistency", rows(2), "-o", "out.jsonl", "-p", "k=2", *models.options).code == 0
     for line in lines():
@@ -700,6 +715,11 @@ def test_options_that_cannot_be(symposia: Command, models: Server, options: tupl
     done = symposia("batch", "chain_of_thought", rows(1), *given, *options, *models.options)
     assert (done.code, words in done.err) == (2, True), done.err
     assert models.received == 0
+
+
+async def test_a_budget_that_is_no_number_is_refused() -> None:
+    with pytest.raises(BadInput, match="the budget in USD is nan"):
+        await abatch("chain_of_thought", [{"question": "q"}], "out.jsonl", budget_usd=float("nan"))
 
 
 def test_an_address_without_a_model_is_no_toy(symposia: Command, models: Server) -> None:

@@ -1,7 +1,9 @@
 """The command line: what stands on stdout, what on stderr, the exit codes, and that what was paid for is not bought again."""
 
+import asyncio
 import io
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -13,6 +15,7 @@ import pytest
 from commands import Command, Server, ended, started
 
 from symposia import __version__, cli, registry
+from symposia.command import Ctrl
 from symposia.output import emit, safe
 from symposia.tools.settings import configure
 
@@ -183,6 +186,20 @@ def test_json_is_plain_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(out) == {"text": "\x1b]0;x\x07é\u202e\ud800", "number": "inf", "inner": ["nan", 1]}
 
 
+async def test_a_second_ctrl_c_cuts_through_nothing() -> None:
+    done = []
+    with Ctrl() as stop:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+        done.append("what is between two steps of the loop")
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(60)
+    current = asyncio.current_task()
+    assert current
+    current.uncancel()
+    assert (done, stop.pressed) == (["what is between two steps of the loop"], True)
+
+
 # -- runs of toy models ---------------------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +230,9 @@ def test_human_output_ends_with_the_next_command(symposia: Command) -> None:
 def test_the_question_from_stdin(symposia: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SUM.encode() + b"\n")))
     assert symposia("run", "chain_of_thought", "-", "--seed", "1", "--json").json["status"] == "ok"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"One line.\r\nHow many?\r\n")))
+    asked = symposia("run", "chain_of_thought", "-", "--json").json["run_id"]
+    assert symposia("show", asked, "--json").json["run"]["input"]["question"] == "One line.\nHow many?"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
     assert "the question is empty" in symposia("run", "chain_of_thought", "-").err
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe")))

@@ -19,6 +19,8 @@ from langgraph.types import Command, Send
 from typing_extensions import get_type_hints
 
 from symposia import registry, runs
+from symposia.execution import plain
+from symposia.inputs import row_input
 from symposia.params import make_params
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, ModelNotFound
@@ -72,7 +74,7 @@ def item(name):
     """The input of a method's first bundled item."""
     loaded = registry.load(name)
     lines = resources.files("symposia").joinpath("items", f"{loaded.method.items}.jsonl").read_text(encoding="utf-8").splitlines()
-    return runs.row_input(loaded, json.loads(lines[1]))[0]
+    return row_input(loaded, json.loads(lines[1]))[0]
 
 
 def found(pattern, text):
@@ -568,5 +570,5 @@ async def test_the_reference_is_shown_to_nobody(name, script, sqlite):
     worst(script)
     result = await runs.start(sqlite, record_of(name, model="script/any", reference="reference-4711"))
     assert result.status == "ok"
-    assert "4711" not in json.dumps(runs.plain(await values_of(sqlite, result.run_id)))
+    assert "4711" not in json.dumps(plain(await values_of(sqlite, result.run_id)))
     assert not [p for prompts in script.prompts.values() for p in prompts if "4711" in p]

@@ -28,6 +28,23 @@ def test_training_files_come_from_a_batch(symposia: Command, batch: str) -> None
     assert all(name.startswith(("preference.", "supervised.")) for name in rows)
 
 
+def test_what_a_killed_batch_has_written_can_be_exported(symposia: Command, batch: str) -> None:
+    whole = symposia("export", "pbt", "out.jsonl", "-o", "files", "--json").json["rows"]
+    Path("out").write_text(Path("out.jsonl").read_text() + '{"id": "torn", "ro')
+    done = symposia("export", "pbt", "out", "-o", "again", "--json")
+    assert (done.code, done.json["rows"], "torn and passed over" in done.err) == (0, whole, True), done.err
+
+
+def test_an_export_of_nothing_says_so(symposia: Command) -> None:
+    items = (files("symposia.items") / "arithmetic.jsonl").read_text(encoding="utf-8").splitlines()[:2]
+    Path("in.jsonl").write_text("\n".join(items) + "\n")
+    assert symposia("batch", "pbt", "in.jsonl", "-o", "out.jsonl", "--model", "toy/default?error=0").code == 0
+    done = symposia("export", "pbt", "out.jsonl", "-o", "files")
+    assert (done.code, done.out, "hold nothing for it" in done.err) == (0, "", True)
+    assert symposia("export", "pbt", "out.jsonl", "-o", "files", "--json").json == {"folder": "files", "rows": {}}
+    assert symposia("report", "pbt", "out.jsonl", "--json").json["undisputed"] == 2
+
+
 def test_a_method_that_exports_nothing_says_who_does(symposia: Command, batch: str) -> None:
     done = symposia("export", "magicore", "out.jsonl", "-o", "files")
     assert (done.code, "exports nothing" in done.err, "pbt" in done.err) == (2, True, True)
@@ -48,5 +65,8 @@ def test_a_report_is_what_a_method_measures(symposia: Command, batch: str) -> No
     found = symposia("report", "pbt_debate", "debates.jsonl", "--json").json
     assert found["orders"]["AB"]["debates"] == found["orders"]["BA"]["debates"] == 10
     assert "orders.AB.before" in symposia("report", "pbt_debate", "debates.jsonl").out
-    done = symposia("report", "pbt", "out.jsonl")
+    pairs = symposia("report", "pbt", "out.jsonl", "--json").json
+    assert pairs["trees"] == 10
+    assert sum(pairs["pairs"].values()) > 0
+    done = symposia("report", "debate_du", "out.jsonl")
     assert (done.code, "measures nothing of its own" in done.err) == (2, True)

@@ -25,6 +25,7 @@ from symposia.graphs import magicore
 from symposia.nodes.finish import conclude
 from symposia.nodes.intake import intake
 from symposia.nodes.prompts import REVIEW
+from symposia.result import Result
 from symposia.state.ask import ask_person
 from symposia.state.base import BaseParams, BaseState, Method, Question, Sampling
 from symposia.state.channels import grow
@@ -75,7 +76,7 @@ def magic(script):
     return script
 
 
-async def first_run(store: Store, **options: Any) -> runs.Result:
+async def first_run(store: Store, **options: Any) -> Result:
     """A finished MAgICoRe run of 4 samples and 2 rounds."""
     given = {"k": K, "max_rounds": ROUNDS, **options.pop("params", {})}
     result = await symposia.arun("magicore", "q", model="script/any", params=given, store=store, checkpoints="none", **options)
@@ -100,7 +101,7 @@ async def everything(store: Store, run_id: str) -> Any:
     return await store.run(run_id), await store.entries(run_id), await store.steps(run_id)
 
 
-def live(result: runs.Result) -> tuple[int, int]:
+def live(result: Result) -> tuple[int, int]:
     return result.calls["live"], result.calls["replayed"]
 
 
@@ -354,7 +355,7 @@ def counting(script: Any) -> None:
     script.answer = lambda node, messages: f"text {script.calls}"
 
 
-async def begin(store: Store, name: str, **options: Any) -> runs.Result:
+async def begin(store: Store, name: str, **options: Any) -> Result:
     options = {"model": "script/any", "checkpoints": "none", **options}
     return await symposia.arun(name, "q", store=store, **options)
 
@@ -859,6 +860,19 @@ async def test_a_fork_that_was_interrupted_takes_no_entry_of_its_parent_twice(sq
     parent = await runs._parent(sqlite, record, taken_before)
     assert parent.take("9.a", b"d" * 16).outcome == {"value": "second"}
     assert parent.take("11.a", b"d" * 16) is None
+
+
+async def test_a_person_may_answer_with_half_a_sign():
+    assert runs.person({"place": "2.ask", "question": "which?"}, ["half \ud800"]).outcome == {"value": ["half \ufffd"]}
+
+
+async def test_a_resumed_run_is_asked_to_stop_no_longer(script, sqlite):
+    script.answer = lambda node, messages: "\\boxed{4}"
+    record = runs.new_record("chain_of_thought", {"model": "script/any"}, {"question": "What is 2 + 2?"}, checkpoints="none")
+    await sqlite.put_run(record)  # killed before its first call, and cancelled by somebody who took it for running
+    await sqlite.ask_to_stop(record["run_id"])
+    assert (await runs.resume(sqlite, record["run_id"])).status == "ok"
+    assert not await sqlite.asked_to_stop(record["run_id"])
 
 
 async def test_what_is_set_on_a_paused_run_is_fit_to_be_stored(script, sqlite):

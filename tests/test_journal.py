@@ -181,6 +181,19 @@ async def test_a_failure_is_recorded_and_raised_again_the_same(store):
     assert (entry.usage.role, entry.usage.requests, entry.usage.notes) == ("solver", 3, {"attempts": [{"waited": 1.5}]})
 
 
+async def test_a_failure_that_quotes_half_a_sign_can_be_kept(sqlite):
+    async def fails() -> Any:
+        raise Failed(EndpointDown("too long: \ud83d"), Usage(notes={"attempts": [{"message": "busy with \ud83d"}]}))
+
+    run = Run("r", sqlite)
+    async with opened(run):
+        with pytest.raises(EndpointDown, match="too long: \ufffd"):
+            await effect("test", {}, fails)
+    (entry,) = await sqlite.entries("r")
+    assert entry.outcome["error"]["message"] == "too long: \ufffd"
+    assert entry.usage.notes == {"attempts": [{"message": "busy with \ufffd"}]}
+
+
 async def test_an_unforeseen_exception_is_not_recorded(sqlite):
     async def breaks() -> Any:
         raise KeyError("a fault of the code")

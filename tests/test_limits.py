@@ -449,6 +449,11 @@ async def test_limits_and_prices_come_from_the_file_and_rates_from_the_environme
         ('[prices."m"]\ninput = -0.1\noutput = 1', "prices.'m'.input is -0.1, below 0"),
         ('[prices."m"]\ninput = 0.1', "prices.'m'.output is missing"),
         ('[prices."m"]\ninput = true', "prices.'m'.input is True, which is no number"),
+        ('roles = "gpt-4o-mini"', "roles is no table"),
+        ("[prompts]\nsolver = 5", "prompts.solver is 5, no text"),
+        ("[params]\nmagicore = 8", "params.magicore is 8, no table"),
+        ("store = 5", "store is 5, no text"),
+        ('store = ""', "store is '', no text"),
         ("rpm = 0", "rpm is 0, which must be above 0"),
         ("tpm = nan", "tpm is nan, which must be above 0"),
     ],
@@ -460,3 +465,21 @@ def test_what_is_wrong_in_the_file_is_named(tmp_path, text, words):
         load_config(path)
     if "must be" not in words:
         assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("true", "True, which is no number"), ("inf", "inf, which is no whole number"), ("2.5", "2.5, which is no whole number")],
+)
+def test_a_number_of_requests_is_whole(tmp_path, text, words):
+    path = tmp_path / "symposia.toml"
+    path.write_text(f"concurrency = {text}")
+    with pytest.raises(BadInput, match=f"concurrency is {words}"):
+        load_config(path)
+
+
+def test_a_mark_of_utf_8_is_no_part_of_a_file(tmp_path):
+    path = tmp_path / "symposia.toml"
+    path.write_text('[prompts]\nsolver = "@solver.txt"', encoding="utf-8-sig")
+    (tmp_path / "solver.txt").write_text("Solve: {question}", encoding="utf-8-sig")
+    assert load_config(path).prompts == {"solver": "Solve: {question}"}

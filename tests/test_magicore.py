@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from symposia import runs
+from symposia.execution import plain
 from symposia.graphs.magicore import Params, calibrate, graph
 from symposia.nodes.prompts import answer_format
 from symposia.state.errors import BadInput, UnknownName
@@ -344,7 +345,7 @@ async def test_magicore_inv14_the_reference_changes_no_prompt_and_no_route(scrip
         result = await runs.start(sqlite, record)
         steps = await sqlite.steps(result.run_id)
         _, execution = await runs.replay(sqlite, result.run_id)
-        state = json.dumps(runs.plain(execution.values))
+        state = json.dumps(plain(execution.values))
         assert "4711" not in state
         assert (await sqlite.run(result.run_id))["reference"] == reference
         prompts = {node: sorted(sent) for node, sent in script.prompts.items()}

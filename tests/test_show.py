@@ -14,14 +14,15 @@ from symposia.graphs import magicore
 from symposia.records import call_record, look, run_record, state_at
 from symposia.shapes import gist
 from symposia.show import diff_runs, show_run
+from symposia.show.page import answer_text
 from symposia.state.base import BaseParams
 from symposia.state.errors import BadInput, UnknownName
 from symposia.state.store import Store
 from symposia.tools.providers import litellm
 from symposia.why import Reads, why_next
 
-HOSTILE = "[red]x[/red] \x1b]0;owned\x07\x1b[2J \x9b31m \u202edlo :smile: [link=https://example.org]y[/link]"
-CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+HOSTILE = "[red]x[/red] \x1b]0;owned\x07\x1b[2J \x9b31m \u202edlo z\u200bw\xad \U000e0041 :smile: [link=https://example.org]y[/link]"
+CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2069\U000e0000-\U000e007f]")
 
 
 class Players:
@@ -176,6 +177,13 @@ async def test_a_fork_shows_its_edit_and_what_it_copied(sqlite: Store, run_id: s
     assert re.search(r"\n +7  \(edited\) +feedback  ours x4", text)
     assert re.search(r"\n +8  review +reviewer 4 \(all copied\)", text)
     assert re.search(r"\n +2  solve +solver 4 \(all copied\)", text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [(3.14159265, "3.14159265"), (1234567.5, "1234567.5"), (18.0, "18"), (10**14, str(10**14)), ("so", "so")]
+)
+def test_answers_that_differ_do_not_look_alike(answer: Any, said: str) -> None:
+    assert answer_text(answer) == said
 
 
 async def test_runs_compared(sqlite: Store, script: Any, run_id: str, capsys: pytest.CaptureFixture[str]) -> None:

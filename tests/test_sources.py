@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from symposia.params import make_params
 from symposia.parquet import read_parquet, write_parquet
 from symposia.registry import load
 from symposia.rows import rows_of
@@ -290,6 +291,14 @@ def test_rows_of_one_id_are_named(folder):
     check_ids(read_rows("in.jsonl", limit=2))
     with pytest.raises(BadInput, match="id 2 is that of another row"):
         check_ids([("line 1", {"id": 2}), ("line 2", {"q": "its number is its id"})])
+
+
+def test_half_a_sign_in_an_id_or_a_reference_is_fit_to_be_written(folder):
+    (folder / "in.jsonl").write_text('{"id": "a\\ud83d", "question": "b\\ud83d", "answer": ["c\\ud83d"]}\n')
+    (row,) = rows_of(load("chain_of_thought"), read_rows("in.jsonl"), {})
+    assert (row.id, row.inputs["question"], row.reference) == ("a\ufffd", "b\ufffd", ["c\ufffd"])
+    params = make_params(load("chain_of_thought"), {"prompts": {"solver": "d\ud83d {question}"}})
+    assert params.prompts["solver"] == "d\ufffd {question}"
 
 
 # -- results as Parquet -----------------------------------------------------------------------------------------------------------------

@@ -129,9 +129,11 @@ async def test_steps_runs_artefacts_and_words_to_stop(store):
     assert [(r["run_id"], r["status"]) for r in await store.runs()] == [("xyz3", "ok"), ("abd2", "started"), ("abc1", "started")]
     assert [r["run_id"] for r in await store.runs(1)] == ["xyz3"]
     assert (await store.run("abc"))["run_id"] == "abc1"
-    for unknown in ("ab", "", "abc11", "%", "_", "nothing"):
+    for unknown in ("", "abc11", "%", "_", "nothing"):
         with pytest.raises(UnknownName, match="unknown run"):
             await store.run(unknown)
+    with pytest.raises(UnknownName, match="several runs begin with 'ab'"):
+        await store.run("ab")
 
     await store.put_artefact("id", "magicore", {"content": {"mean": 1.5}})
     await store.put_artefact("id", "magicore", {"content": "never the second one"})
@@ -490,6 +492,13 @@ async def test_a_full_disk_fails_everyone_who_waits_and_nobody_hangs(path):
         await store.read(f"PRAGMA max_page_count={pages + 1000}")
         await store.append("run", entry("2.a", value=noise))
         assert [e.place for e in await store.entries("run")] == ["1.a", "2.a"]
+
+
+async def test_a_store_that_cannot_be_opened_is_no_full_disk_whatever_its_path_says(tmp_path):
+    (tmp_path / "full").write_text("a file, where a folder should be")
+    with pytest.raises(StoreError, match="cannot be opened for writing") as caught:
+        await SqliteStore(str(tmp_path / "full" / "store.db")).open()
+    assert "no space" not in str(caught.value)
 
 
 async def test_a_value_that_sqlite_cannot_take_fails_and_nobody_hangs(path):

@@ -26,6 +26,7 @@ from typing_extensions import get_type_hints
 import symposia
 from symposia import generate, registry, runs
 from symposia.execution import thread_of
+from symposia.result import Result
 from symposia.rows import toy_item
 from symposia.state.base import Formed, Illustrated, Question
 from symposia.state.store import open_store
@@ -411,7 +412,7 @@ def test_pause_look_edit_resume_history_and_fork(studio: Any, hard: str, folder:
 
 
 def test_runs_made_here_are_threads_there_and_go_on(studio: Any, hard: str, folder: Path) -> None:
-    async def made() -> list[runs.Result]:
+    async def made() -> list[Result]:
         async with store_of(folder) as store:
             options: dict[str, Any] = {"params": HARD, "store": store}
             return [

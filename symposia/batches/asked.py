@@ -8,8 +8,8 @@ from typing import Any
 from typing_extensions import get_type_hints
 
 from symposia import registry
+from symposia.inputs import REFERENCES
 from symposia.rows import Row, rows_of
-from symposia.runs import REFERENCES
 from symposia.sources import check_ids, read_rows
 from symposia.state.errors import BadInput, UnknownName
 
@@ -91,7 +91,7 @@ def check(asked: Asked) -> None:
         if amount is not None and amount < 1:
             raise BadInput(f"{name} is {amount}", remedy="it is 1 or more")
     for name, most in (("budget in USD", asked.budget_usd), ("budget in tokens", asked.budget_tokens)):
-        if most is not None and most < 0:
+        if most is not None and not most >= 0:
             raise BadInput(f"the {name} is {most}", remedy="it is 0 or more")
     if asked.origin is not None and (asked.mapping or asked.extra or asked.repeats > 1 or asked.prepare):
         raise BadInput("--map, --task, --repeat and --prepare are about a data set", remedy="leave them out: --from takes runs")

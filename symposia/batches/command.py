@@ -1,6 +1,5 @@
 """`symposia batch`: options to a plan, the work under a display and Ctrl-C, a summary."""
 
-import asyncio
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -38,7 +37,7 @@ def run_batch(config: Config, asked: Asked, given: dict[str, Any], as_json: bool
     _heard_logs()
     try:
         summary = command.in_store(config, lambda store: start(store, config, asked, given, rows, around))
-    except asyncio.CancelledError:
+    except KeyboardInterrupt:
         say("ended at once; what was finished is kept, and the same command goes on")
         return 130
     if as_json:

@@ -15,10 +15,11 @@ from typing import Any
 from symposia.batches.crew import FINISHED, Job
 from symposia.batches.lines import Line, digest_of_reference
 from symposia.batches.out import Out
+from symposia.inputs import check_models
+from symposia.new_runs import fork_record, new_record
 from symposia.records import flat
 from symposia.registry import load
 from symposia.rows import Row
-from symposia.runs import check_models, fork_record, new_record
 from symposia.state.errors import BadInput, UnknownName, shorten
 from symposia.state.packing import digest_of
 from symposia.state.store import Store

@@ -194,7 +194,7 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         ("seconds", f"{summary['seconds']:.1f}"),
     ]
     if summary["engines"]:
-        facts.append(("engines", ", ".join(f"{name} started {one['loads']}x" for name, one in summary["engines"].items())))
+        facts.append(("engines", ", ".join(_started(name, one) for name, one in summary["engines"].items())))
     if summary["toys"]:
         facts.append(("", summary["toys"]))
     if summary["stopped"]:
@@ -209,6 +209,11 @@ def show_summary(summary: Mapping[str, Any]) -> None:
             cells = (cause["name"], cause["count"], ids, cause["message"], cause["remedy"] or "")
             causes.add_row(*(Text(safe(cell)) for cell in cells))
         OUT.print(causes, soft_wrap=False)
+
+
+def _started(name: str, engine: Mapping[str, Any]) -> str:
+    """What became of an engine: how often it was started, and how often in vain, when its calls failed without failing every row."""
+    return f"{name} started {engine['loads']}x" + (f", {engine['failures']}x in vain" if engine["failures"] else "")
 
 
 def show_plan(plan: Mapping[str, Any]) -> None:

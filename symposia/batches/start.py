@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from symposia import output, pools, registry, runs
+from symposia import artefacts, output, pools, registry
 from symposia.batches.asked import Asked
 from symposia.batches.boss import Boss, Budget
 from symposia.batches.engines import engine_of
@@ -16,7 +16,9 @@ from symposia.batches.plan import Plan, known_batch, plan_forks, plan_rows
 from symposia.batches.progress import Display
 from symposia.config import Config
 from symposia.grading import check_grader, judge_params
+from symposia.new_runs import GRADED
 from symposia.output import toy_note
+from symposia.outputs import read_lines
 from symposia.params import make_params
 from symposia.rows import Row, folder_rows
 from symposia.sources import read_rows
@@ -62,8 +64,8 @@ async def _start(
         given = {**given, "artefact": await _prepared(store, asked, given)}
     plan = await _plan(store, config, asked, given, rows, out)
     loaded = registry.load(plan.batch["method"])
-    params = loaded.params.model_validate(_params(plan))
-    if asked.origin is not None and asked.budget_usd is not None:
+    params = await _with_models(store, plan)
+    if asked.budget_usd is not None and (asked.origin is not None or loaded.method.from_artefact):
         await asyncio.to_thread(_check_prices, asked, params, judge)
     before = await _spent(store, plan.batch)
     if asked.engine != "local" and pools.planned(output.models_of(_with_params(plan, params), loaded.method.roles)):
@@ -116,7 +118,10 @@ async def _plan(store: Store, config: Config, asked: Asked, given: dict[str, Any
         return await plan_rows(
             store, out, asked.method, given, rows, source=str(asked.source), grader=grader, repeats=asked.repeats, retry=asked.retry
         )
-    lines = read_rows(str(asked.origin))
+    notes: list[str] = []
+    lines = read_lines(asked.origin, notes)
+    for note in notes:
+        output.say(note)
     if asked.limit:
         lines = lines[: asked.limit]
     if asked.grader:
@@ -132,7 +137,7 @@ async def _prepared(store: Store, asked: Asked, given: dict[str, Any]) -> str:
     objects = folder_rows(registry.load(asked.method), str(asked.prepare))
     if not objects:
         objects = [row for _, row in read_rows(str(asked.prepare), asked.mapping)]
-    made = await runs.prepare(store, asked.method, objects, given)
+    made = await artefacts.prepare(store, asked.method, objects, given)
     if made["artefact_id"] is None:
         error = made["error"] or {"message": f"run {made['run_id']} ended {made['status']}", "remedy": None}
         raise SymposiaError(f"nothing was prepared: {error['message']}", remedy=error["remedy"])
@@ -145,6 +150,13 @@ def _params(plan: Plan) -> Mapping[str, Any]:
     changed = next((values["params"] for values in reversed(marks) if "params" in values), None)
     found: Mapping[str, Any] = changed or plan.template["params"]
     return found
+
+
+async def _with_models(store: Store, plan: Plan) -> BaseParams:
+    """The parameters in force, with the models that an artefact names in place of the run."""
+    loaded = registry.load(plan.batch["method"])
+    params = loaded.params.model_validate(_params(plan))
+    return params.model_copy(update={"roles": await pools.roles_of(store, loaded.method, params.model_dump())})
 
 
 def _check_prices(asked: Asked, params: BaseParams, judge: str | None) -> None:
@@ -173,7 +185,7 @@ def _priced(model: str) -> tuple[str, bool]:
 
 def _terms(plan: Plan, asked: Asked, before: Usage) -> dict[str, Any]:
     grader, judge = plan.batch["regrading"] or plan.batch["grader"]
-    template = {key: value for key, value in plan.template.items() if key not in ("input", "reference", "row", "run_id", *runs.GRADED)}
+    template = {key: value for key, value in plan.template.items() if key not in ("input", "reference", "row", "run_id", *GRADED)}
     tokens = before.prompt_tokens + before.completion_tokens
     mean = {"usd": (before.usd or 0.0) / before.calls, "tokens": tokens / before.calls} if before.calls else None
     return {"template": template, "order": asked.order, "grader": grader, "judge": judge, "mean": mean}
@@ -241,7 +253,7 @@ async def _lines(store: Store, plan: Plan) -> list[dict[str, Any]]:
 async def _summary(store: Store, plan: Plan, asked: Asked, display: Display, stopped: str | None, seconds: float) -> dict[str, Any]:
     """The object that `--json` prints; what was spent is that of this start, `spent_in_all` that of all."""
     tally, spent = display.tally, display.last.spent
-    params = registry.load(plan.batch["method"]).params.model_validate(_params(plan))
+    params = await _with_models(store, plan)
     roles = registry.load(plan.batch["method"]).method.roles
     total = await _spent(store, plan.batch)
     total_usd = None if total.notes["unpriced"] else round(total.usd or 0.0, 6)
