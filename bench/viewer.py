@@ -1,6 +1,6 @@
 """What the viewer takes, part by part: each is a module of its own, and says in its first lines what is measured and against what budget.
 
-python bench/viewer.py run|batch|live [options]
+python bench/viewer.py run|batch|live|heap|slowdown [options]
 """
 
 import sys

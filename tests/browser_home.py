@@ -25,6 +25,18 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 QUIET = ("disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync", "disable-gpu")
 WAITS = 20_000  # milliseconds until something on the page counts as missing
 HARD = {"k": 6, "max_rounds": 2, "calib_mean": 1.9, "confidence_threshold": 0.9, "model": "toy/default?error=0.5", "seed": 4}
+AT_ONCE = """([keys, sign]) => {
+    const seen = () => [...document.querySelectorAll(sign)].map((e) => e.id + e.textContent).join();
+    let was = seen();
+    const watch = new MutationObserver(() => {
+        const now = seen();
+        if (!now || now === was) return;
+        was = now;
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: keys.shift(), bubbles: true }));
+        if (!keys.length) watch.disconnect();
+    });
+    watch.observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+}"""
 HOSTILE = (
     "<img src=x onerror=alert(1)> </script><script>alert(2)</script> [x](javascript:alert(3)) ![p](http://elsewhere.invalid/?q=1) "
     "\x1b[31m \u202edlo\u202c z\u200bw \U000e0041"
@@ -81,6 +93,10 @@ class Desk:
             self.actions += 1
             self.page.keyboard.press(key)
 
+    def press_at_once(self, *keys: str, sign: str) -> None:
+        """Press keys, each in the very moment in which what a selector finds was drawn anew, before the browser has shown it."""
+        self.page.evaluate(AT_ONCE, [list(keys), sign])
+
     def click(self, what: Any) -> None:
         """Click something, an action."""
         self.actions += 1
@@ -115,6 +131,8 @@ async def fill(shelf: Shelf) -> None:
         listed = await store.runs()
         shelf.ids |= {run["row"]: run["run_id"] for run in listed}
         shelf.ids["many"] = await one(store, "self_consistency", {"k": 400, "seed": 1, "model": "toy/default"}, checkpoints="none")
+        long = {"k": 1, "model": "toy/default", "prompts": {"solver": "Be careful. " * 300 + "{question}"}}
+        shelf.ids["long"] = await one(store, "self_consistency", long, checkpoints="none")
         SCRIPT["now"] = Script()
         SCRIPT["now"].answer = Player()
         given = {"model": "script/any", "k": 2, "max_rounds": 1, "calib_mean": 2.0, "confidence_threshold": 1.0}

@@ -114,6 +114,15 @@ async def consult(state: State) -> dict[str, Any]:
     return {"opinion": await ask_person(QUESTION)}
 
 
+def asking(times: int) -> Any:
+    """The node above, but it asks so many questions, each as soon as the one before is answered."""
+
+    async def consult(state: State) -> dict[str, Any]:
+        return {"opinion": ", ".join([await ask_person({"question": f"question {n}?"}) for n in range(1, times + 1)])}
+
+    return consult
+
+
 def conclude(state: State) -> dict[str, Any]:
     return {"answer": str(state["opinion"]), "stop_reason": "asked"}
 

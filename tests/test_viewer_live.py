@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from gated import GATES, aside, asked, consultation, going  # noqa: F401 - a fixture among them
+from gated import GATES, aside, asked, asking, consultation, going  # noqa: F401 - a fixture among them
 from serving import served
 
 from symposia import runs
@@ -63,6 +63,12 @@ def test_a_run_that_goes_on_says_what_is_open_of_how_much(tmp_path: Path) -> Non
         lines = httpx.get(f"{server.root}/api/runs/{run_id}/calls?step=2").json()["items"]
         assert [line["place"] for line in lines] == ["2.solve.b2"]
         assert httpx.get(f"{server.root}/api/runs/{run_id}/calls?step=1").json()["total"] == 0
+
+
+def test_the_most_calls_of_a_run_are_those_of_its_scorers_too(tmp_path: Path) -> None:
+    given = {"model": "gated/any", "k": 2, "max_rounds": 1}
+    with served(tmp_path) as server, going(tmp_path, "magicore", given) as run_id:
+        assert now(server.root, run_id)["most"] == 2 * (1 + 2) + 2 * 2 * (1 + 1)
 
 
 def test_a_pause_that_an_endpoint_asks_for_is_told_with_its_seconds(tmp_path: Path) -> None:
@@ -144,6 +150,21 @@ async def test_a_store_that_cannot_be_read_ends_the_stream(tmp_path: Path, monke
                 await anext(stream)
         finally:
             monkeypatch.undo()
+            await desk.close()
+
+
+async def test_a_run_that_is_removed_ends_its_stream(tmp_path: Path) -> None:
+    run_id = await paused(tmp_path)
+    with following(tmp_path) as desk:
+        try:
+            stream = events(desk, run_id, 0)
+            while not (await anext(stream)).startswith(b"event: now"):
+                pass
+            async with open_store(str(tmp_path / "store.db")) as store:
+                await store.forget(run_id)
+            async with asyncio.timeout(20):
+                assert [said async for said in stream] == []
+        finally:
             await desk.close()
 
 
@@ -233,6 +254,34 @@ def test_once_answered_a_run_reads_as_running_and_is_not_answered_twice(tmp_path
         assert found[0] == "done" and found[2]["answer"] == "left"
 
 
+def test_an_answer_to_what_is_not_asked_any_more_is_refused(tmp_path: Path, consultation: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr("gated.consult", asking(2))
+    run_id = asyncio.run(asked(tmp_path, consultation))
+    with served(tmp_path) as server:
+        address = f"{server.root}/api/runs/{run_id}"
+        waits = httpx.get(f"{address}?quick=1").json()["run"]["waiting"]
+        mine = {"answer": "left", "at": waits["ask"]["place"]}
+        assert httpx.post(f"{address}/answer", json=mine, headers=POST).status_code == 202
+        found = told_of_next(server.root, run_id, mine["at"])
+        late = httpx.post(f"{address}/answer", json=mine, headers=POST)
+        assert late.status_code == 400 and f"waits at {found['ask']['place']} by now, not at {mine['at']}" in late.json()["message"]
+        assert httpx.get(f"{address}?quick=1").json()["run"]["waiting"] == found
+        last = {"answer": "right", "at": found["ask"]["place"]}
+        assert httpx.post(f"{address}/answer", json=last, headers=POST).status_code == 202
+        assert told(httpx.get(f"{address}/events", timeout=30).text)[-1][2]["answer"] == "left, right"
+
+
+def told_of_next(root: str, run_id: str, place: str) -> Any:
+    """What a run asks next, after the question at a place."""
+    for _ in range(400):
+        heard = told(httpx.get(f"{root}/api/runs/{run_id}/events?once=1").text)
+        asks = [data for kind, _, data in heard if kind == "interrupt" and data["ask"]["place"] != place]
+        if asks:
+            return asks[-1]
+        time.sleep(0.03)
+    raise AssertionError("it asks nothing more")
+
+
 def test_a_batch_tells_its_counts_and_what_is_left_of_its_budget(tmp_path: Path) -> None:
     rows = [{"id": f"r{i}", "question": f"{i} + 2?"} for i in range(3)]
     given: dict[str, Any] = {"model": "gated/any", "params": {"k": 1}, "budget_tokens": 1000}
@@ -249,6 +298,34 @@ def test_a_batch_tells_its_counts_and_what_is_left_of_its_budget(tmp_path: Path)
         last = told(httpx.get(f"{server.root}/api/batches/{batch_id}/events", timeout=60).text)[-1]
         assert last[0] == "done" and sum(last[2]["counts"].values()) == 3 and last[2]["calls"] == 3 and last[2]["tokens"] == 45
         assert httpx.get(f"{server.root}/api/batches/nosuch/events").status_code == 404
+
+
+async def test_batches_that_are_followed_side_by_side_keep_their_rests(tmp_path: Path) -> None:
+    looks: list[str] = []
+
+    async def look(batch_id: str) -> str:
+        looks.append(batch_id)
+        return batch_id
+
+    with following(tmp_path) as desk:
+        try:
+            for _ in range(3):
+                for batch_id in ("a", "b"):
+                    assert await desk.lookout.batch(batch_id, lambda _, name=batch_id: look(name)) == batch_id  # type: ignore[misc]
+            assert looks == ["a", "b"]
+        finally:
+            await desk.close()
+
+
+def test_calls_of_a_step_that_goes_on_are_in_the_run_that_was_rebuilt_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symposia.viewer.library._REST", 0)
+    with served(tmp_path) as server, going(tmp_path) as run_id:
+        address = f"{server.root}/api/runs/{run_id}"
+        for n, branch in enumerate(("b2", "b0"), start=1):
+            GATES.free.add(f"solve.{branch}")
+            until(server.root, run_id, lambda now: now["calls"] == n)  # noqa: B023
+            page = httpx.get(address).json()
+            assert page["states"] == "known" and [step["calls"] for step in page["steps"]] == [0, n]
 
 
 async def test_a_batch_is_looked_at_once_for_all_who_follow_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

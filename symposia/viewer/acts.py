@@ -11,11 +11,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from symposia import runs
+from symposia.inputs import check_values
+from symposia.new_runs import fork_record
 from symposia.output import finite
 from symposia.params import make_params
 from symposia.records import params_of
 from symposia.registry import load
-from symposia.state.errors import BadInput
+from symposia.state.errors import BadInput, shorten
 from symposia.state.store import Store
 from symposia.viewer import export
 from symposia.viewer.bill import asked_of, bill_of, models_named
@@ -80,13 +82,13 @@ def _add_forks(api: APIRouter, told: Told) -> None:
 
         async def bill(_: Desk, store: Store) -> dict[str, Any]:
             parent = await store.run(named(run_id))
-            _check(desk, await runs.fork_record(store, parent, asked.at, values=asked.values, params=asked.changes))
+            _check(desk, await fork_record(store, parent, asked.at, values=asked.values, params=asked.changes))
             return await desk.library.apart(lambda apart: bill_of(apart, parent, asked))
 
         if dry:
             return await told(request, bill)
         store = desk.store
-        record = await runs.fork_record(store, await store.run(named(run_id)), asked.at, values=asked.values, params=asked.changes)
+        record = await fork_record(store, await store.run(named(run_id)), asked.at, values=asked.values, params=asked.changes)
         _check(desk, record)
         await desk.opened(partial(runs.start, store, record, desk.listener))
         return _json({"run_id": record["run_id"], "parent": record["parent"]}, 201)
@@ -120,19 +122,26 @@ def _add_ends(api: APIRouter) -> None:
 
 
 def _given(record: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a paused run is to go on with.
+    """What a paused run is to go on with: an `answer`, or values to `set`; `at` is the place of the question, or the step it paused after.
 
     Raises:
-        BadInput: It does not wait, or for something else.
+        BadInput: It does not wait, or for something else, or it waits somewhere else by now.
     """
-    unknown = body.keys() - {"answer", "set"}
+    unknown = body.keys() - {"answer", "set", "at"}
     if unknown:
-        raise BadInput(f"unknown field {min(unknown)[:60]!r}", remedy="there are answer and set")
+        raise BadInput(f"unknown field {min(unknown)[:60]!r}", remedy="there are answer, set and at")
     if record["status"] != "paused":
         raise BadInput(f"run {record['run_id']} waits for nobody: it is {record['status']}", remedy="fork it to change something")
-    if body.keys() == {"answer", "set"}:
+    if body.keys() >= {"answer", "set"}:
         raise BadInput("an answer and values to set are both given", remedy="a run waits for one of them")
-    asks = "ask" in (record.get("waiting") or {})
+    waiting = record.get("waiting") or {}
+    asks = "ask" in waiting
+    here = _where(waiting)
+    if body.get("at", here) != here:
+        raise BadInput(
+            f"run {record['run_id']} waits at {here} by now, not at {shorten(str(body['at']), 60)}: somebody else has answered",
+            remedy="look at what it waits for now",
+        )
     if asks and "answer" not in body:
         raise BadInput(f"run {record['run_id']} waits for an answer", remedy='{"answer": ...}')
     if not asks and "answer" in body:
@@ -142,7 +151,13 @@ def _given(record: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]
     values = body.get("set", {})
     if not isinstance(values, dict):
         raise BadInput("set is no object", remedy='such as {"set": {"key": 1}}')
-    return {"values": runs.check_values(load(record["method"]), values)}
+    return {"values": check_values(load(record["method"]), values)}
+
+
+def _where(waiting: Mapping[str, Any]) -> Any:
+    """The place of the question that a run waits with, or the step that it paused after."""
+    ask = waiting.get("ask")
+    return ask["place"] if isinstance(ask, Mapping) and "place" in ask else waiting.get("step")
 
 
 def _check(desk: Desk, record: Mapping[str, Any]) -> None:

@@ -138,9 +138,9 @@ class Desk:
 _LARGEST = 10**6
 
 
-def calls_at_most(loaded: Loaded, params: BaseParams, *, scoring: bool = True) -> int | None:
+def calls_at_most(loaded: Loaded, params: BaseParams) -> int | None:
     """Completions of a run, and scorings, by its method's formulas; None where a number is beyond reason."""
     values: Mapping[str, Any] = params.model_dump()
     if any(isinstance(value, int) and not isinstance(value, bool) and value > _LARGEST for name, value in values.items() if name != "seed"):
         return None
-    return sum(loaded.method.count(formula, params) for formula in (loaded.method.calls, *([loaded.method.scoring] if scoring else [])))
+    return sum(loaded.method.count(formula, params) for formula in (loaded.method.calls, loaded.method.scoring))

@@ -7,6 +7,7 @@ threads of asyncio's.
 
 import asyncio
 import json
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from symposia.viewer.states import States
 
 T = TypeVar("T")
 _MOST_BOOKS = 8  # rebuilt runs that are kept
+_REST = 50  # a run is rebuilt again within a step after so many times as long as that took, which is 2 % of a core
 
 
 class Library(Room):
@@ -29,6 +31,7 @@ class Library(Room):
         super().__init__(address)
         self._turns: dict[str, asyncio.Lock] = {}
         self._books: OrderedDict[str, tuple[Any, Book]] = OrderedDict()
+        self._due: dict[str, float] = {}
         self._entries: OrderedDict[str, tuple[Any, list[Entry]]] = OrderedDict()
         self._replays = Room(address, "symposia viewer replays")
         self._both = False
@@ -65,6 +68,8 @@ class Library(Room):
     async def book(self, store: Store, run_id: str) -> Book:
         """A run with its states rebuilt; again when it has gone on or its record has changed. Called from within `ask`.
 
+        What is called within a step is told with rests between, since for each of its calls all steps before it would be rebuilt.
+
         Raises:
             UnknownName: There is no such run.
         """
@@ -73,10 +78,20 @@ class Library(Room):
         async with self._turns.setdefault(run_id, asyncio.Lock()):
             stamp = await _stamp(store, record)
             known = self._books.get(run_id)
-            if known is None or known[0] != stamp:
+            if known is None or known[0] != stamp or await self._behind(store, record, known[1]):
+                begun = time.monotonic()
                 known = (stamp, await self.apart(lambda store: Book.open(store, run_id)))
+                now = time.monotonic()
+                self._due = {name: due for name, due in self._due.items() if due > now} | {run_id: now + _REST * (now - begun)}
             _keep(self._books, run_id, known)
             return known[1]
+
+    async def _behind(self, store: Store, record: dict[str, Any], book: Book) -> bool:
+        """Whether a run that goes on has made calls since it was rebuilt, and may be rebuilt again."""
+        if record["status"] != "started" or time.monotonic() < self._due.get(record["run_id"], 0.0):
+            return False
+        last = await store.read("SELECT max(seq) FROM entries WHERE run = ?", (record["run_id"],))
+        return bool((last[0][0] or 0) > book.page["seq"])
 
     async def kept(self, store: Store, record: dict[str, Any]) -> Book | None:
         """A run as it was rebuilt, if that still is there and still holds. Called from within `ask`."""

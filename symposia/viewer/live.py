@@ -8,8 +8,10 @@ A batch has `now` and `done` only. What many follow is read and written out once
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 
+from symposia.state.errors import UnknownName
 from symposia.state.place import step_of
 from symposia.state.store import Store
 from symposia.viewer.desk import Desk
@@ -22,11 +24,11 @@ _COMMENT = b": nothing new\n\n"
 
 
 async def events(desk: Desk, run_id: str, after: int, *, once: bool = False) -> AsyncIterator[bytes]:
-    """The events of a run from a sequence number of its journal on, until it has ended; `once`: only those that there are."""
+    """The events of a run from a sequence number of its journal on, until it has ended or is removed; `once`: only those that there are."""
     since = Since(run_id, after, await desk.library.ask(lambda store: _step_before(store, run_id, after)))
     known = told = 0  # versions: up to which events were sent, and how the run stands was told
     stamp, summed, spoke = None, 0.0, time.monotonic()
-    with desk.lookout.at(run_id) as watch:
+    with suppress(UnknownName), desk.lookout.at(run_id) as watch:  # whoever asks again for a run that was removed is told so
         while True:
             owed = known != told
             watch.wanted.add(since)

@@ -131,10 +131,12 @@ class Lookout:
 
     async def batch(self, batch_id: str, work: Callable[[Store], Awaitable[Any]]) -> Any:
         """What a look at a batch gives, at most a second old or a little more where a look is dear; shared by all who follow it."""
+        now = time.monotonic()
         due, task = self._batches.get(batch_id, (0.0, None))
-        if task is None or (task.done() and time.monotonic() > due):
+        if task is None or (task.done() and now > due):
             task = asyncio.create_task(self._timed(batch_id, work))
-            self._batches = {**{name: known for name, known in self._batches.items() if not known[1].done()}, batch_id: (0.0, task)}
+            others = {name: known for name, known in self._batches.items() if not known[1].done() or known[0] >= now}
+            self._batches = {**others, batch_id: (0.0, task)}
         return await asyncio.shield(task)
 
     async def _timed(self, batch_id: str, work: Callable[[Store], Awaitable[Any]]) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from symposia.output import finite
-from symposia.runs import ledger
+from symposia.result import ledger
 from symposia.state.packing import refs_of, unpack
 from symposia.state.store import Entry, Step, Store, Usage
 from symposia.viewer.calls import index_of

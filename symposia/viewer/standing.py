@@ -26,8 +26,8 @@ async def standing_of(store: Store, run_id: str) -> dict[str, Any]:
     """What a run has come to so far.
 
     Returns:
-        `{status, calls, most, requests, tokens, cost, started, stopping, step, nodes, open, paused}`: completions so far and at most, by
-        the method's formula (None where it has none), USD (None where a price is not known), whether it was asked to stop, the step that
+        `{status, calls, most, requests, tokens, cost, started, stopping, step, nodes, open, paused}`: calls so far and at most, by
+        the method's formulas (None where it has none), USD (None where a price is not known), whether it was asked to stop, the step that
         goes on, and its nodes with how many effects are done of how many. What is open, in flight or waits is only known of a run that this
         process executes; `here` says whether it does, and `seconds` how long that has taken.
     """
@@ -66,12 +66,12 @@ def here(at: AtWork | None) -> dict[str, Any]:
 
 
 def most_of(record: Mapping[str, Any]) -> int | None:
-    """Completions that a run may need by its method's formula; None where there is none."""
+    """Calls that a run may need by its method's formulas, scorings among them, as the journal counts both; None where there is none."""
     if record["graph"] != "build":
         return None
     try:
         loaded = load(record["method"])
-        return calls_at_most(loaded, make_params(loaded, params_of(record)), scoring=False)
+        return calls_at_most(loaded, make_params(loaded, params_of(record)))
     except BadInput:
         return None
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from browser_home import Desk, filled, seated
-from gated import GATES, QUESTION, aside, asked, consultation, going  # noqa: F401 - a fixture among them
+from gated import GATES, QUESTION, aside, asked, asking, consultation, going  # noqa: F401 - a fixture among them
 from serving import served
 
 from symposia.api import abatch
@@ -45,7 +45,8 @@ def test_a_run_is_followed_with_its_calls_under_their_node(chromium: Any, tmp_pa
             desk.sees(f"{done} of 4", ".doing")
         desk.page.locator(".call-list a").nth(2).wait_for()
         assert places(desk) == ["solve.b0", "solve.b2", "solve.b3"]
-        assert "solve 3 of 4" in desk.selected()
+        assert "3 of 4" in desk.selected() and desk.selected().count("solve") == 1
+        assert desk.page.locator(".detail-head").inner_text().count("solve") == 1
         desk.sees("3 of at most 4 calls", ".going")
         desk.press("k")
         desk.heading("Step 1 · intake")
@@ -154,6 +155,59 @@ def test_what_is_not_yet_an_answer_is_said_beside_the_form(chromium: Any, tmp_pa
     QUESTION.pop("schema")
 
 
+def test_what_is_asked_next_takes_the_place_of_what_somebody_else_has_answered(
+    chromium: Any,
+    tmp_path: Path,
+    consultation: str,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gated.consult", asking(3))
+    run_id = filled(asked(tmp_path, consultation))
+    with served(tmp_path) as server, seated(chromium, server.root, {}) as desk:
+        address = f"{server.root}/api/runs/{run_id}"
+
+        def answered(n: int) -> None:
+            """Somebody else answers, and the run asks the next question."""
+            httpx.post(f"{address}/answer", json={"answer": f"answer {n}"}, headers={"X-Symposia": "1"})
+            while f"question {n + 1}" not in str(httpx.get(f"{address}?quick=1").json()["run"].get("waiting")):
+                time.sleep(0.02)
+
+        answered(1)
+        desk.open("#/runs")
+        desk.press_at_once("a", sign=".asks")
+        desk.go(f"#/runs/{run_id}")
+        desk.sees("question 2?", ".asks")
+        desk.page.locator(".asks textarea:focus").wait_for()
+        desk.page.locator(".going .facts").wait_for()
+        with desk.page.expect_event("requestfailed", lambda gone: "/events" in gone.url):
+            desk.page.evaluate(HIDE, True)
+        answered(2)
+        desk.page.evaluate(HIDE, False)
+        desk.sees("question 3?", ".asks")
+        assert desk.page.locator(".asks", has_text="question 2?").count() == 0
+        desk.page.get_by_label("Your answer").fill("mine")
+        desk.page.get_by_role("button", name="Send").click()
+        desk.page.locator(".outcome b").get_by_text("answer 1, answer 2, mine", exact=True).wait_for()
+
+
+def test_an_end_that_comes_while_the_run_is_being_read_is_shown_without_a_rest(chromium: Any, tmp_path: Path) -> None:
+    with served(tmp_path) as server, going(tmp_path) as run_id, seated(chromium, server.root, {}) as desk:
+        address = f"{server.root}/api/runs/{run_id}"
+
+        def late(route: Any) -> None:
+            before = route.fetch()
+            GATES.free.add("all")
+            while httpx.get(f"{address}?quick=1").json()["run"]["status"] == "started":
+                time.sleep(0.05)
+            time.sleep(1.5)  # a rest of twenty times as long would follow
+            route.fulfill(response=before)
+
+        desk.page.route(address, late, times=1)
+        desk.open(f"#/runs/{run_id}")
+        desk.page.locator(".going").wait_for()
+        desk.page.locator(".going").wait_for(state="detached")
+
+
 @contextmanager
 def process(folder: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
     """A server in a process of its own, killed in the end."""
@@ -183,14 +237,14 @@ def test_a_server_that_was_killed_and_started_again_goes_on_where_it_was(chromiu
             desk.open(f"#/runs/{run_id}")
             desk.sees("This server does not execute the run", ".going")
             GATES.free.add("solve.b1")
-            desk.sees("solve 1 so far", ".steps-pane")
+            desk.sees("1 so far", ".steps-pane")
         desk.sees("Connection lost at step 2, trying again", ".going")
         desk.heading("Step 2 · solve")
         assert places(desk) == ["solve.b1"]  # what was shown stays
         GATES.free.add("solve.b0")
         with process(tmp_path, port):
             desk.page.locator(".going", has_text="Connection lost").wait_for(state="detached")
-            desk.sees("solve 2 so far", ".steps-pane")
+            desk.sees("2 so far", ".steps-pane")
             desk.page.locator(".call-list a").nth(1).wait_for()
             assert places(desk) == ["solve.b0", "solve.b1"]
             GATES.free.add("all")
@@ -246,6 +300,8 @@ def test_a_batch_counts_on_and_the_reader_keeps_their_place(chromium: Any, tmp_p
         desk.sees("4 running", ".going")
         desk.sees("10,000 tokens left", ".going")
         desk.sees("4 of 4 rows")
+        desk.page.evaluate("() => { const now = Date.now; Date.now = () => now() + 60_000; }")
+        desk.sees("the command that began it goes on with it", ".going")
         desk.press("j")
         desk.page.locator("#rows-1[aria-selected=true]").wait_for()
         desk.press("j")

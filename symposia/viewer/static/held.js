@@ -2,9 +2,10 @@
 
 const AROUND = 60; // characters on each side of what a search finds
 const HITS = 200;
-const TERM = /\s*(-?)(?:(state\.[\w.]+|\w+)(>=|<=|:|=|>|<))?("(?:[^"]*)"|\S*)/g;
+const TERM = /\s*(-?)(?:(state\.(?:"[^"]*"|[\p{L}\p{N}_.]+)|[\p{L}\p{N}_]+)(>=|<=|:|=|>|<))?("(?:[^"]*)"|\S*)/gu;
 const OF_STATES = /(?:^|\s)-?(?:state\.|changed[:=])/;
 const MOVES = ["wrong-right", "right-wrong", "wrong-wrong", "changed", "held"];
+const NUMBERS = ["calls", "cost", "tokens", "seconds", "round", "rounds"];
 const CELLS = ["right_right", "right_wrong", "wrong_right", "wrong_wrong", "all"];
 /** @type {Record<string, (a: number, b: number) => boolean>} */
 const SIGNS = { ">": (a, b) => a > b, "<": (a, b) => a < b, ">=": (a, b) => a >= b, "<=": (a, b) => a <= b };
@@ -109,7 +110,7 @@ function stated(name, sign, wanted) {
 function tested(key, sign, value, keys) {
   const wanted = (/^".*"$/.test(value) ? [value.slice(1, -1)] : value.split(",")).map((one) => one.replaceAll('"', ""));
   if (key === "visited") return (row) => wanted.some((node) => Object.hasOwn(row.visited ?? {}, node));
-  const name = key.startsWith("state.") ? key.slice("state.".length) : "";
+  const name = key.startsWith("state.") ? key.slice("state.".length).replaceAll('"', "") : "";
   if (name && keys && !keys.includes(name)) throw refused(`this file has no room for ${key}`);
   if (name) return stated(name, sign, wanted);
   if (key === "changed") {
@@ -118,7 +119,9 @@ function tested(key, sign, value, keys) {
   }
   if (!Object.hasOwn(FIELDS, key)) throw refused(`a file cannot filter by ${key}`);
   const get = FIELDS[key];
-  if (key === "correct") return (row) => wanted.some((one) => VERDICTS[one] === (row.correct ?? null));
+  if (NUMBERS.includes(key) && wanted.some((one) => one.trim() === "" || Number.isNaN(Number(one)))) throw refused(`${key}${sign}${value}: that is no number`, "such as cost>0.01 or round>=2");
+  if (key === "correct" && !wanted.every((one) => Object.hasOwn(VERDICTS, one.toLowerCase()))) throw refused(`${key}${sign}${value}: that is no verdict`, "correct:yes, correct:no or correct:unknown");
+  if (key === "correct") return (row) => wanted.some((one) => VERDICTS[one.toLowerCase()] === (row.correct ?? null));
   if (Object.hasOwn(SIGNS, sign)) return (row) => get(row) !== null && get(row) !== undefined && SIGNS[sign](get(row), Number(wanted[0]));
   return (row) => wanted.some((one) => matches(get(row), one));
 }

@@ -52,6 +52,9 @@ export function valueOf(form, typed, schema) {
   }
 }
 
+/** Where a run waits: what an answer says that it is for, since somebody else may have answered meanwhile. @param {any} waiting */
+export const waitsAt = (waiting) => waiting?.ask?.place ?? waiting?.step;
+
 /** @param {{run: any, onSent: () => void}} props */
 export function Answer({ run, onSent }) {
   const { ask: asked, next, step } = run.waiting;
@@ -71,9 +74,9 @@ export function Answer({ run, onSent }) {
     event.preventDefault();
     setFault(null);
     try {
-      const body = asked ? { answer: valueOf(form, typed, schema) } : { set: valueOf({ kind: "json" }, typed || "{}", null) };
+      const given = asked ? { answer: valueOf(form, typed, schema) } : { set: valueOf({ kind: "json" }, typed || "{}", null) };
       setBusy(true);
-      await ask(`/runs/${encodeURIComponent(run.run_id)}/answer`, { body });
+      await ask(`/runs/${encodeURIComponent(run.run_id)}/answer`, { body: { ...given, at: waitsAt(run.waiting) } });
       onSent();
     } catch (said) {
       const found = /** @type {any} */ (said);

@@ -5,12 +5,12 @@ import { ask, carried } from "../api.js";
 import { useFollowed } from "../follow.js";
 import { Plain } from "../parts.js";
 import { count, dollars, number, plain, short } from "../words.js";
-import { Answer } from "./answer.js";
+import { Answer, waitsAt } from "./answer.js";
 
 const MOMENT = 1000; // milliseconds between two readings of the whole run, at least
 const REST = 20; // and so many times as long as a reading took: states are rebuilt by a replay, which must not slow the run down
 const SPOKEN = 5000; // milliseconds between two sentences of the live region
-const STILL = 60; // seconds without news after which a run elsewhere may have no process any more
+export const STILL = 60; // seconds without news after which what goes on elsewhere may have no process any more
 const NOTHING = { calls: [], steps: [], now: null, at: 0 };
 
 /** Whether a run goes on, or waits to; in a file nothing does. @param {any} run */
@@ -18,16 +18,16 @@ export const isLive = (run) => !carried() && ["started", "pending", "paused"].in
 
 /** Asks again, but not while an answer is awaited, and with rests between. @param {import("../api.js").Asked<any>} asked @returns {(soon?: boolean) => void} */
 export function useAgain(asked) {
-  const s = useRef({ since: Date.now(), took: 0, owed: false, timer: /** @type {any} */ (0) }).current;
+  const s = useRef({ since: Date.now(), took: 0, owed: false, soon: false, timer: /** @type {any} */ (0) }).current;
   const start = () => {
-    Object.assign(s, { since: Date.now(), owed: false, timer: 0 });
+    Object.assign(s, { since: Date.now(), owed: false, soon: false, timer: 0 });
     asked.again();
   };
   const plan = (/** @type {boolean} */ soon) => {
-    s.owed = true;
+    Object.assign(s, { owed: true, soon: s.soon || soon }); // an end that comes while an answer is awaited waits for no rest after it
     if (s.since || (s.timer && !soon)) return;
     clearTimeout(s.timer);
-    s.timer = setTimeout(start, soon ? 0 : Math.max(MOMENT, REST * s.took));
+    s.timer = setTimeout(start, s.soon ? 0 : Math.max(MOMENT, REST * s.took));
   };
   useEffect(() => {
     if (!asked.data && !asked.fault) return;
@@ -47,7 +47,9 @@ export function useLive(id, page, again) {
     const now = told.findLast((t) => t.kind === "now")?.data;
     const fresh = { calls: items("call"), steps: items("step") };
     setNews((/** @type {any} */ old) => ({ calls: [...old.calls, ...fresh.calls], steps: [...old.steps, ...fresh.steps], now: now ?? old.now, at: now ? Date.now() : old.at, heard: fresh.calls.length || fresh.steps.length ? Date.now() : old.heard ?? Date.now() }));
-    if (told.some((t) => t.kind === "done") || (now && now.status !== page?.run.status) || (page?.run.status !== "paused" && told.some((t) => t.kind === "interrupt"))) again(true);
+    const asks = told.findLast((t) => t.kind === "interrupt")?.data;
+    const other = asks && (page?.run.status !== "paused" || waitsAt(asks) !== waitsAt(page.run.waiting));
+    if (told.some((t) => t.kind === "done") || (now && now.status !== page?.run.status) || other) again(true);
     else if (fresh.steps.length) again();
   };
   const link = useFollowed(live ? `/runs/${encodeURIComponent(id)}/events` : null, page?.seq ?? 0, hear);
@@ -78,12 +80,15 @@ export function grown(page, news) {
   const last = ended[ended.length - 1];
   if (page.run.status !== "paused" && last?.next?.length && !lines.has(last.n + 1)) lines.set(last.n + 1, blank(last.n + 1, last.next));
   const now = news.now;
-  if (now && lines.get(now.step)?.source === "open") lines.set(now.step, { ...lines.get(now.step), summary: now.nodes.map(progress).join(", ") });
+  if (now && lines.get(now.step)?.source === "open") lines.set(now.step, { ...lines.get(now.step), summary: doing(now.nodes, lines.get(now.step).nodes) });
   return [...lines.values()].sort((a, b) => a.n - b.n);
 }
 
 /** `review 3 of 5`. @param {{node: string, done: number, of: number|null}} n */
 const progress = (n) => (n.of ? `${n.node} ${number(n.done)} of ${number(n.of)}` : `${n.node}${n.done ? ` ${number(n.done)} so far` : ""}`);
+
+/** How far a step is; a name that stands beside it is not said again. @param {any[]} nodes @param {string[]} named */
+const doing = (nodes, named) => (nodes.length === 1 && named.length === 1 ? progress({ ...nodes[0], node: "" }).trim() || "goes on" : nodes.map(progress).join(", "));
 
 /** How long it goes, what is open, what it costs so far. @param {{page: any, live: any, again: (soon?: boolean) => void, following: boolean, onFollow: () => void}} props */
 export function Live({ page, live, again, following, onFollow }) {
@@ -124,7 +129,7 @@ export function Live({ page, live, again, following, onFollow }) {
 
 /** What stands in the line. @param {any} now @param {number} since @param {boolean} paused @returns {any[]} */
 function facts(now, since, paused) {
-  const seconds = now.here ? `${Math.floor(now.seconds + since)} s` : paused ? "" : `begun ${Math.floor(Date.now() / 1000 - now.started)} s ago`;
+  const seconds = now.here ? `${Math.floor(now.seconds + since)} s` : paused ? "" : `begun ${Math.max(0, Math.floor(Date.now() / 1000 - now.started))} s ago`;
   const pauses = now.pauses.map((/** @type {any} */ p) => html`<b class="doubt">! ${number(p.n)} waiting</b> (${WHY[p.why] ?? `again after ${short(p.why, 40)}`}${p.seconds === null ? "" : `, ${Math.ceil(Math.max(0, p.seconds - since))} s`})`);
   return [
     seconds, now.here && !paused ? html`<b>${number(now.in_flight)}</b> in flight` : "", now.queued ? `${number(now.queued)} waiting for a slot` : "", ...pauses,

@@ -17,7 +17,6 @@ export function OpenStep({ page, step, news }) {
     if (asked.data) asked.again();
   }, [page.seq]);
   const calls = useCalls(known.current, news.calls, step.n);
-  return html`<header class="detail-head"><h2>Step ${step.n} · <${Plain} text=${nameOf(step)} /></h2><span class="dim">${step.source === "open" ? "goes on" : "has ended; its state is being rebuilt"}</span></header>
-    ${step.summary && html`<p><b><${Plain} text=${step.summary} /></b></p>`}
-    <${CallList} calls=${calls} id=${id} />`;
+  return html`<header class="detail-head"><h2>Step ${step.n} · <${Plain} text=${nameOf(step)} /></h2><b><${Plain} text=${step.source === "open" ? step.summary || "goes on" : ""} /></b>${step.source !== "open" && html`<span class="dim">has ended; its state is being rebuilt</span>`}</header>
+    ${calls.length ? html`<${CallList} calls=${calls} id=${id} n=${step.n} steps=${page.steps} query="" />` : html`<section class="calls"><h3>Calls</h3><p class="dim">${step.source === "open" ? "none has ended yet" : "none in this step"}</p></section>`}`;
 }
