@@ -34,9 +34,10 @@ from symposia.state.packing import digest
 from symposia.state.show import Show, check_show, review, show_of, shown_as, summary_of, votes
 from symposia.state.store import Entry, Store, Usage, open_store
 from symposia.tools.providers import litellm
+from symposia.tools.settings import configure
 from symposia.viewer import reads
 from symposia.viewer.bill import asked_of
-from symposia.viewer.calls import index_of
+from symposia.viewer.calls import Calls, index_of
 from symposia.viewer.carried import without
 from symposia.viewer.copied import copies
 from symposia.viewer.desk import Desk
@@ -51,6 +52,10 @@ POST = {"X-Symposia": "1"}
 HARD = {"k": 4, "max_rounds": 2, "calib_mean": 1.9, "confidence_threshold": 0.9, "model": "toy/default?error=0.5"}
 HOSTILE = "<img src=x onerror=alert(1)> \x1b]0;owned\x07 \u202edlo </script>"
 LONG = "x" * 5_000
+STUB = (
+    "at = [word in ('-d', '--data-binary') for word in sys.argv].index(True)\ntext = sys.argv[at + 1]\n"
+    "print(json.dumps([sys.argv[1:at], json.loads(sys.stdin.read() if text == '@-' else text)]))\n"
+)
 POLICY = "require-trusted-types-for 'script'; trusted-types 'none'"
 
 
@@ -264,6 +269,25 @@ def test_a_failed_run_opens_at_what_failed(home: Home) -> None:
     assert home.get(f"/runs/{home.ids['failed']}/state/2").status_code == 400
 
 
+def test_a_step_that_failed_without_a_call_is_a_step_and_a_run_that_has_only_begun_differs_from_nothing(tmp_path: Path) -> None:
+    async def made() -> dict[str, str]:
+        async with open_store(str(tmp_path / "store.db")) as store:
+            failed = await record_of(store, "self_consistency", {"model": "toy/default", "k": 2}, checkpoints="none")
+            error = {"name": "SymposiaError", "message": "no", "node": "vote", "step": 9, "place": "9.vote", "remedy": None}
+            await store.put_run({**await store.run(failed), "status": "failed", "error": error})
+            begun = runs.new_record("magicore", {"model": "toy/default"}, {"question": "How many?"})
+            await store.put_run({**begun, "status": "started"})
+            return {"failed": failed, "begun": begun["run_id"]}
+
+    with at_home(tmp_path, asyncio.run(made())) as fresh:
+        for quick in (1, 0):
+            last = fresh.json(f"/runs/{fresh.ids['failed']}", quick=quick)["steps"][-1]
+            assert (last["n"], last["source"], last["nodes"], last["effects"]) == (9, "open", ["vote"], 0), "the page opens there"
+        assert fresh.json(f"/runs/{fresh.ids['failed']}/steps/9")["wrote"] == []
+        begun = fresh.json(f"/runs/{fresh.ids['begun']}")
+        assert (begun["states"], begun["first_divergence"]) == ("known", None)
+
+
 def test_every_method_that_ran_tells_every_step_every_call_and_its_graph(home: Home) -> None:
     for name in ("magicore", "pbt", "utdebug", "hostile", "failed", "paused"):
         page, run_id = home.run(name), home.ids[name]
@@ -371,6 +395,10 @@ def test_an_unreadable_reply_has_the_parsers_complaint() -> None:
         [entry("2.judge.b0", first, "well"), entry("2.judge.b0.n1", again, "SCORE: 1"), entry("2.judge.b1", first, "SCORE: 1")]
     )
     assert [call["status"] for call in calls] == ["unreadable", "ok", "ok"]
+    entries = [entry("2.judge.b0", first, "well"), entry("2.judge.b0.n1", again, "well, well"), entry("2.judge.b1", first, "SCORE: 1")]
+    record = {"error": {"name": "ReplyError", "message": "no score", "node": "judge", "step": 2}}
+    assert [call["status"] for call in index_of(entries, record)] == ["unreadable", "unreadable", "ok"], "the run failed on the second"
+    assert Calls(entries, record=record).call("2.judge.b0.n1", {})["complaint"] == "no score"  # type: ignore[index]
 
 
 def test_copies_run_as_they_are_and_hold_no_key(tmp_path: Path) -> None:
@@ -388,8 +416,44 @@ def test_copies_run_as_they_are_and_hold_no_key(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", made["python"]], cwd=tmp_path, capture_output=True, text=True, check=True)
     sent, said = done.stdout.splitlines()
     assert json.loads(sent)["messages"][0]["content"] == nasty and said == "fine"
-    assert copies({"model": "toy/default", "messages": []}, None) == {"curl": None, "python": None}
-    assert copies({"model": "anthropic/claude", "messages": []}, None)["curl"] is None
+    for model in ("toy/default", "local/any"):
+        assert copies({"model": model, "messages": []}, None) == {"curl": None, "python": None}
+    for model in ("anthropic/claude", "claude-any", "hosted_vllm/any"):  # of another interface, or nobody knows where
+        assert copies({"model": model, "messages": []}, None)["curl"] is None
+    bare = copies({"model": "my-model", "messages": []}, None)  # of a server whose address is not configured now
+    assert "${OPENAI_BASE_URL:-" in str(bare["curl"]) and "model='openai/my-model'" in str(bare["python"])
+    pictured = [{"role": "user", "content": f"[image {'ab' * 32}] What is it?"}]
+    assert copies({"model": "gpt-4o", "messages": pictured}, None) == {"curl": None, "python": None}
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["argument", "here document"])
+def test_curl_sends_what_was_sent_through_a_real_shell(tmp_path: Path, long: bool) -> None:
+    nasty = "it's \"quoted\" $HOME `id` \\n\nJSON\n\x1b[2J 'ä' \u202e" + "x" * (200_000 if long else 0)
+    messages = [{"role": "user", "content": nasty}]
+    request: dict[str, Any] = {
+        "model": "any",
+        "messages": messages,
+        "min_tokens": 3,
+        "response_format": {"type": "json_object"},
+    }
+    before = vars(configure())
+    configure(api_base="http://me:secret@127.0.0.1:1/v1/", api_key="k")
+    try:
+        made = copies(request, 7, ["response_format"])
+        other = copies({**request, "model": "anthropic/claude"}, 7)
+    finally:
+        configure(**before)
+    assert made["curl"] and made["python"] and "secret" not in str(made)
+    (tmp_path / "curl").write_text(f"#!{sys.executable}\nimport json, sys\n{STUB}")
+    (tmp_path / "curl").chmod(0o755)
+    here = {"PATH": f"{tmp_path}:/usr/bin:/bin", "OPENAI_API_KEY": "mine"}
+    (tmp_path / "call.sh").write_text(made["curl"])  # as it would be pasted; as an argument of bash it would be too long
+    told = subprocess.run(["bash", str(tmp_path / "call.sh")], env=here, capture_output=True, check=True)
+    words, body = json.loads(told.stdout)
+    assert words[:2] == ["-s", "http://127.0.0.1:1/v1/chat/completions"] and "Authorization: Bearer mine" in words
+    assert body == {"model": "any", "messages": messages, "min_tokens": 3, "seed": 7}, "what the provider does not know is left out"
+    assert "extra_body={'min_tokens': 3}" in made["python"] and "model='openai/any'" in made["python"]
+    assert other["curl"] is None and "api_base" not in str(other["python"]), "it goes to its own provider"
 
 
 # -- lists and filters --------------------------------------------------------------------------------------------------------------------
@@ -537,6 +601,7 @@ def test_a_bill_is_what_the_fork_then_reuses_and_buys(home: Home) -> None:
 def test_a_bill_writes_nothing_and_a_fork_without_a_change_buys_nothing(kept: Home) -> None:
     bill = kept.post(f"/runs/{kept.ids['magicore']}/fork?dry=1", {"at": 3}).json()
     assert (bill["certain"], bill["at_most"], bill["ends"]) == (0, 0, True)
+    assert bill["cost"] == {"certain": 0.0, "at_most": 0.0}
     assert bill["reused"] == kept.run("magicore")["run"]["calls"]["live"]
 
 

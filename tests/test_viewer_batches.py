@@ -14,7 +14,7 @@ import pytest
 from symposia import registry
 from symposia.api import abatch
 from symposia.graphs import debate_du
-from symposia.runs import ledger
+from symposia.result import ledger
 from symposia.state.errors import BadInput, UnknownName
 from symposia.state.show import Show, dialogue
 from symposia.state.store import Store, open_store
@@ -30,6 +30,7 @@ from symposia.viewer.persuasion import held_in, moves_of
 from symposia.viewer.query import read_query
 from symposia.viewer.states import facts_of
 from symposia.viewer.table import cell, sent
+from symposia.viewer.verdicts import verdicts
 
 PROBLEMS = [json.loads(line) for line in files("symposia.items").joinpath("arithmetic.jsonl").read_text(encoding="utf-8").splitlines()[:6]]
 TOYS = {"debate_du": {"k": 3, "max_rounds": 2}, "mad": {}, "reconcile": {"k": 2}, "pbt_debate": {}, "pbt_flip": {}}
@@ -141,6 +142,25 @@ def test_the_filter_reads_states_and_changes(q: str, runs: str) -> None:
     query = read_query(q)
     assert "".join(row["run"] for row in query.over(ROWS)[0]) == runs
     assert query.needs_states == ("changed" in q or "state." in q)
+
+
+def test_a_filter_names_any_key_of_a_state() -> None:
+    row = {"run": "a", "state": facts_of({"scores": {"toy/default?error=0.1": 2, "größe 🙂": "a b", 'odd "key"': 1}})}
+    for q in ('state."scores.toy/default?error=0.1":2', 'state."scores.größe 🙂":"a b"', '-state."scores.toy/default?error=0.1">2'):
+        query = read_query(q)
+        assert query.keeps(row) and query.needs_states and len(query.tests) == 1, q
+    assert all('"' not in key for key in row["state"]), "no filter could name it"
+
+
+async def test_answers_on_the_way_are_judged_as_batches_judge_them() -> None:
+    steps = [
+        {"wrote": {"answers": {"value": [["1/2", None], ["0.50", "0.3"]]}, "notes": {"value": "7"}}},
+        {"wrote": {"turns": {"value": [{"said": "3/6", "text": "9"}]}}},
+    ]
+    show = Show({"turns": dialogue(answer="said")})
+    judged = await verdicts(steps, {"task": "math"}, show, ["\\frac{1}{2}", "none"])
+    assert judged == [["1/2", True], ["0.50", True], ["0.3", False], ["3/6", True]]
+    assert await verdicts(steps, {}, show, None) == await verdicts(steps, {}, show, {"tests": []}) == []
 
 
 def test_the_term_that_removed_the_last_row_is_named() -> None:

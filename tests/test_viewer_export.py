@@ -17,11 +17,12 @@ import pytest
 from conftest import SCRIPT, Script
 from serving import served
 
-from symposia import __version__, records, runs
+from symposia import __version__, artefacts, records, runs
 from symposia.api import abatch
 from symposia.state.store import Store, open_store
 from symposia.tools.providers import litellm
-from symposia.viewer import carried
+from symposia.viewer import batches as tables
+from symposia.viewer import carried, export
 from symposia.viewer.export import write_page
 
 SECRET = "Say what half of it is"  # stands in a prompt of one's own
@@ -89,7 +90,7 @@ async def filled(folder: Path) -> dict[str, str]:
         ids["judged"] = (await runs.start(store, record)).run_id
         await store.put_run({**record, "correct": False, "grader": "judge", "grade": VERDICT})
         learnt = [{"question": f"{n} and {n}?", "task": "number", "answer": int(f"{KNOWN}{n}")} for n in range(2)]
-        ids["prepared"] = (await runs.prepare(store, "symbolic_moe", learnt, {}))["run_id"]
+        ids["prepared"] = (await artefacts.prepare(store, "symbolic_moe", learnt, {}))["run_id"]
     del SCRIPT["now"]
     return ids
 
@@ -166,7 +167,7 @@ def test_a_file_of_a_debate_says_which_way_it_moved_answers_and_what_last_states
 
 
 def test_a_file_has_room_for_so_much_of_the_states_and_waits_for_them_so_long(
-    home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = f"/batches/{home.ids['debate']}"
     monkeypatch.setattr(carried, "_FACTS", 10)
@@ -179,10 +180,13 @@ def test_a_file_has_room_for_so_much_of_the_states_and_waits_for_them_so_long(
         async with open_store(str(home.folder / "store.db")) as store:
             await write_page(store, home.ids["debate"], folder / "hasty.html", most=0)
 
-    monkeypatch.setattr(carried, "_PATIENCE", 0.0)
-    asyncio.run(hasty())
-    states = held_in((folder / "hasty.html").read_text(encoding="utf-8"))[f"{base}/facets"]["states"]
-    assert states["done"] < states["of"] == 9 and states["going"] is False
+    monkeypatch.setattr(tables, "_UNASKED", 0)  # a command line rebuilds the states of a large batch too
+    for seconds, done in ((0.0, False), (60.0, True)):
+        monkeypatch.setattr(export, "_ALONE", seconds)
+        asyncio.run(hasty())
+        states = held_in((folder / "hasty.html").read_text(encoding="utf-8"))[f"{base}/facets"]["states"]
+        assert (states["done"] == states["of"]) is done and states["of"] == 9 and states["going"] is False
+        assert ("last states" in capsys.readouterr().err) is not done
 
 
 def test_batches_are_compared_in_a_file_too(home: Home) -> None:

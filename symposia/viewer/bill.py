@@ -15,10 +15,10 @@ from typing import Any
 from langgraph.checkpoint.memory import InMemorySaver
 
 from symposia.execution import Event, Execution, NoSaver
+from symposia.new_runs import fork_record
 from symposia.params import make_params, merged
 from symposia.records import params_of
 from symposia.registry import load
-from symposia.runs import fork_record
 from symposia.state.errors import BadInput, NotRecorded, SymposiaError
 from symposia.state.journal import Parent, Run, opened
 from symposia.state.packing import text_of
@@ -115,12 +115,13 @@ async def bill_of(store: Store, parent: Mapping[str, Any], asked: Asked) -> dict
     formula = calls_at_most(loaded, params)
     at_most = None if formula is None and run.missed else max(certain, (formula or 0) - taken) if run.missed else 0
     usd = _estimate(missed, entries)
-    bound = None if usd is None or at_most is None else usd / certain * at_most if certain else 0.0
+    models = sorted(models_named(params.model_dump(mode="json"), loaded.method.roles))
+    bound = None if usd is None or at_most is None else usd / certain * at_most if certain else _dearest(at_most, models, entries)
     return {
         **{"reused": taken, "certain": certain, "at_most": at_most, "cost": {"certain": usd, "at_most": bound}},
         "step": min((int(place.split(".")[0]) for place, _, _ in run.missed), default=None),
         "ends": not run.missed,
-        "models": [key_of(model) for model in sorted(models_named(params.model_dump(mode="json"), loaded.method.roles))],
+        "models": [key_of(model) for model in models],
         "command": command_of(parent["run_id"], asked),
     }
 
@@ -164,6 +165,19 @@ def _provider(model: str) -> str | None:
         return str(litellm().get_llm_provider(model)[1])
     except Exception:
         return None
+
+
+def _dearest(calls: int, models: Sequence[str], entries: Sequence[Entry]) -> float | None:
+    """USD of calls that nobody has seen yet, as long as the parent's, at the dearest model's price; None where a price is not known."""
+    rates = [price(model) for model in models] if calls else []
+    known = [rate for rate in rates if rate is not None]
+    if len(known) < len(rates):
+        return None
+    paid = [entry.usage for entry in entries if entry.kind in _PAID and entry.usage.calls]
+    made = sum(used.calls for used in paid)
+    sent = sum(used.prompt_tokens for used in paid) / made if made else 0.0
+    back = sum(used.completion_tokens for used in paid) / made if made else float(_REPLY)
+    return calls * max((sent * rate[0] + back * rate[1] for rate in known), default=0.0)
 
 
 def _estimate(missed: Sequence[tuple[str, Mapping[str, Any]]], entries: Sequence[Entry]) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from symposia.draw import laps
 from symposia.records import call_record
-from symposia.state.errors import shorten
+from symposia.state.errors import ReplyError, shorten
 from symposia.state.packing import text_of
 from symposia.state.place import node_of, site, step_of
 from symposia.state.store import Entry
@@ -22,12 +22,23 @@ class Calls:
     """The calls of a run in the order of their places, and what follows from their order."""
 
     def __init__(
-        self, entries: Sequence[Entry], steps: Sequence[Mapping[str, Any]] = (), took: Callable[[Entry], Any] | None = None
+        self,
+        entries: Sequence[Entry],
+        steps: Sequence[Mapping[str, Any]] = (),
+        took: Callable[[Entry], Any] | None = None,
+        record: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take the journal of a run; `steps` are its thin steps, which say what is a round, `took` tells what was read out of a reply."""
+        """Take the journal of a run.
+
+        Args:
+            entries: The journal, or a part of it.
+            steps: The run's thin steps, which say what is a round.
+            took: Tells what was read out of a reply.
+            record: The run's record, which says on what reply it failed.
+        """
         self.entries = in_order(entries)
         self._took = took
-        self._complaints = _complaints(self.entries)
+        self._complaints = _complaints(self.entries) | (_failed_on(self.entries, record) if record else {})
         self._steps = steps
 
     def lines(self) -> list[dict[str, Any]]:
@@ -63,7 +74,7 @@ class Calls:
             "notes": folded({key: value for key, value in entry.usage.notes.items() if key != "attempts"}, kept),
             "took": folded(self._took(entry), kept) if self._took else None,
             "around": self._around(place),
-            "copy": copies(request, entry.salt) if entry.kind == "llm" else None,
+            "copy": copies(request, entry.salt, entry.usage.notes.get("left_out", ())) if entry.kind == "llm" else None,
         }
 
     def _around(self, place: str) -> dict[str, Any]:
@@ -106,9 +117,9 @@ class Calls:
         return {step["n"]: number for number, lap in enumerate(every) for step in lap}
 
 
-def index_of(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """A line per call, in the order of the places; see `Calls.lines`."""
-    return Calls(entries).lines()
+def index_of(entries: Sequence[Entry], record: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """A line per call, in the order of the places; see `Calls`."""
+    return Calls(entries, record=record).lines()
 
 
 def in_order(entries: Sequence[Entry]) -> list[Entry]:
@@ -186,6 +197,17 @@ def _complaints(entries: Sequence[Entry]) -> dict[str, str]:
         if longer and text_of(asked_after[-2]["content"]) == reply_of(before):
             found[before.place] = str(text_of(asked_after[-1]["content"]))
     return found
+
+
+def _failed_on(entries: Sequence[Entry], record: Mapping[str, Any]) -> dict[str, str]:
+    """What the parser said of the reply on which a run failed, by its place; nobody was asked again after it."""
+    error = record.get("error") or {}
+    lost = step_of(str(error["place"])) if error.get("place") else error.get("step")
+    asked = [entry for entry in entries if entry.kind == "llm" and "value" in entry.outcome and lost in (None, step_of(entry.place))]
+    if error.get("name") != ReplyError.__name__ or not asked:
+        return {}
+    last = max(asked, key=lambda entry: (step_of(entry.place), base_of(entry.place) != entry.place, entry.seq))
+    return {last.place: str(error["message"])}
 
 
 def base_of(place: str) -> str:

@@ -23,7 +23,10 @@ PARTS = ("prompts", "references")
 """What can be left out."""
 RUNS = 20
 """Runs of a batch that come whole with its page, unless somebody says how many."""
-_GONE = {"prompts": ("request", "copy", "prompts", "complaint"), "references": ("reference", "correct", "turning", "grade", "grader")}
+_GONE = {
+    "prompts": ("request", "copy", "prompts", "complaint"),
+    "references": ("reference", "correct", "turning", "verdicts", "grade", "grader"),
+}
 """Names of the fields that hold a part."""
 _GRADES = ("right", "graded", "accuracy", "table", "test")
 """What follows from references, in a batch's page and where batches are compared."""
@@ -76,18 +79,19 @@ async def batch_answers(
     parts: tuple[str, ...] = (),
     most: int = RUNS,
     apart: Apart | None = None,
+    patience: float | None = None,
 ) -> dict[str, Any]:
     """The same of a batch: its page, all of its rows with what their last states say, and `most` of its runs whole.
 
-    Those runs are failed ones first, then wrong ones, unless references are left out: the order would tell who was wrong. States are
-    rebuilt where the page rebuilds them unasked, for 20 seconds at most; the file says of how many rows they are known. `apart` is where
-    runs are replayed, here by default.
+    Those runs are failed ones first, then wrong ones, unless references are left out: the order would tell who was wrong. `apart` is where
+    runs are replayed, here by default. States are rebuilt for `patience` seconds at most, by default for 20 and only where the page
+    rebuilds them unasked; the file says of how many rows they are known.
 
     Raises:
         UnknownName: There is no such batch.
     """
     about = await page_of(store, heads, batch_id, quick=True)
-    rows, divided = await _divided(store, heads, states, batch_id, parts)
+    rows, divided = await _divided(store, heads, states, batch_id, parts, patience)
     keys = _keys_kept(rows, divided["facets"])
     graded = "references" not in parts
     telling = sorted(rows, key=lambda row: (row.get("error") is None, graded and row.get("correct") is not False))
@@ -157,11 +161,14 @@ def facts(command: str, books: Sequence[Book], start: str, parts: tuple[str, ...
     }
 
 
-async def _divided(store: Store, heads: Heads, states: States, batch_id: str, parts: tuple[str, ...]) -> tuple[list[Head], dict[str, Any]]:
+async def _divided(
+    store: Store, heads: Heads, states: States, batch_id: str, parts: tuple[str, ...], patience: float | None
+) -> tuple[list[Head], dict[str, Any]]:
     """A batch's rows with what their last states say, and what `/batches/B/facets` answers of them."""
     record = await record_of(store, batch_id)
     rows = await rows_of(store, heads, batch_id, paths=True)
-    begin, until = settled(record, rows), time.monotonic() + _PATIENCE
+    begin = settled(record, rows) if patience is None else record["ended"] is not None
+    until = time.monotonic() + (_PATIENCE if patience is None else patience)
     progress = await states.progress(heads, batch_id, rows, begin=begin)
     while begin and progress["going"] and time.monotonic() < until:
         await asyncio.sleep(_BREATH)
@@ -206,7 +213,7 @@ def _run_part(book: Book, parts: tuple[str, ...]) -> dict[str, Any]:
     """The answers about one run."""
     base = f"/runs/{book.seen.record['run_id']}"
     steps = book.page["steps"]
-    calls = Calls(book.seen.entries, steps, book.took)
+    calls = Calls(book.seen.entries, steps, book.took, book.seen.record)
     found: dict[str, Any] = {base: book.page, f"{base}/calls": _list(calls.lines())}
     found |= {f"{base}/steps/{step['n']}": book.step(step["n"]) for step in steps}
     found |= {f"{base}/calls/{place}": calls.call(place, book.texts) for place in calls.places}

@@ -30,7 +30,7 @@ async def runs_compared(store: Store, a: Book, b: Book) -> dict[str, Any]:
     """
     ids = [book.seen.record["run_id"] for book in (a, b)]
     found = await difference(store, *ids)
-    lines = [{line["place"]: line for line in index_of(book.seen.entries)} for book in (a, b)]
+    lines = [{line["place"]: line for line in index_of(book.seen.entries, book.seen.record)} for book in (a, b)]
     steps = _paired(a, b)
     return {
         **found,

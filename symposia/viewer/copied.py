@@ -1,63 +1,76 @@
 """A call as something to paste: curl for an OpenAI-compatible address, and Python with LiteLLM. No key is in either."""
 
 import json
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from symposia.tools.compatible import NAME
-from symposia.tools.settings import settings
+from symposia.tools.providers import route
 
 _OPENAI = "https://api.openai.com/v1"
 _LONGEST = 100_000  # characters of one argument; Linux takes 128 KiB, so a longer body is read from a here document
-_COMPATIBLE = ("openai/", "hosted_vllm/", f"{NAME}/")
+_SOMEWHERE = "${OPENAI_BASE_URL:-https://api.openai.com/v1}"
+"""Where a bare name was asked at an address that is no longer configured: whoever pastes the call names it, for LiteLLM too."""
+_HERE = ("toy/", "local/")
+"""Models that answer in this process, or from an engine that it starts: nobody else can ask them by that name."""
+_COMPATIBLE = ("openai/", "hosted_vllm/", "litellm_proxy/", f"{NAME}/")
+_OPENAIS = re.compile(r"openai/|(?:ft:)?(?:gpt-|chatgpt-|o\d)")
+_OTHERS = re.compile(r"claude|gemini|command")
+_IMAGE = re.compile(r"\[image [0-9a-f]{32,}\]")
+"""What stands in a prompt for an image, whose data the journal does not hold."""
+_OURS = "min_tokens"
+"""A field that only compatible servers know, and that LiteLLM sends on as it is."""
 
 
-def copies(request: Mapping[str, Any], seed: int | None) -> dict[str, str | None]:
-    """A request as `{curl, python}`; no curl for a provider whose interface is another one, neither for a toy.
+def copies(request: Mapping[str, Any], seed: int | None, left_out: Collection[str] = ()) -> dict[str, str | None]:
+    """A request as `{curl, python}`; None where nothing that could be pasted would ask the same.
+
+    There is no curl for a provider whose interface is another one, and neither for a toy, a model of the pool, or a prompt with images.
 
     Args:
         request: The request with each message's text in one piece.
         seed: The call's own seed, if it was sent one.
+        left_out: Fields that the provider does not know, and that were not sent.
     """
-    body = {key: value for key, value in request.items() if key != "min_tokens"} | ({"seed": seed} if seed is not None else {})
+    body = {key: value for key, value in request.items() if key not in left_out} | ({"seed": seed} if seed is not None else {})
     model = str(body["model"])
-    if model.startswith("toy/"):
+    if model.startswith(_HERE) or _IMAGE.search(json.dumps(body["messages"])):
         return {"curl": None, "python": None}
-    return {"curl": _curl(body, model), "python": _python(body, model)}
+    routed = route(model)
+    name, address = str(routed["model"]), _bare(str(routed["api_base"])) if "api_base" in routed else None
+    if address is None and "/" not in name and not _OPENAIS.match(name) and not _OTHERS.match(name):
+        return {"curl": _curl(body, name, _SOMEWHERE), "python": _python(body, f"openai/{name}", None)}
+    asked = _OPENAI if address is None and _OPENAIS.match(name) else None if name.startswith("text-completion") else address
+    return {"curl": _curl(body, name, asked) if asked else None, "python": _python(body, name, address)}
 
 
-def _curl(body: Mapping[str, Any], model: str) -> str | None:
+def _curl(body: Mapping[str, Any], model: str, address: str) -> str:
     """The shell's own quoting holds whatever a prompt contains; control characters are escapes of JSON."""
-    bare = next((model.removeprefix(start) for start in _COMPATIBLE if model.startswith(start)), model)
-    if "/" in bare and bare == model and not settings().api_base:
-        return None
-    text = json.dumps({**body, "model": bare})
-    address = shlex.quote(f"{_address()}/chat/completions")
-    start = f'curl -s {address} -H "Authorization: Bearer $OPENAI_API_KEY" -H "Content-Type: application/json"'
+    name = next((model.removeprefix(start) for start in _COMPATIBLE if model.startswith(start)), model)
+    text = json.dumps({**body, "model": name})
+    where = f'"{address}/chat/completions"' if address == _SOMEWHERE else shlex.quote(f"{address}/chat/completions")
+    start = f'curl -s {where} -H "Authorization: Bearer $OPENAI_API_KEY" -H "Content-Type: application/json"'
     if len(text) > _LONGEST:
         return f"{start} --data-binary @- <<'JSON'\n{text}\nJSON\n"
     return f"{start} -d {shlex.quote(text)}"
 
 
-def _python(body: Mapping[str, Any], model: str) -> str:
+def _python(body: Mapping[str, Any], model: str, address: str | None) -> str:
     """Every value as a literal of ASCII."""
-    base = settings().api_base
-    named = model if "/" in model or not base else f"openai/{model}"
-    fields = {**body, "model": named, **({"api_base": _address()} if base else {})}
-    lines = [f"    {key}={_literal(value)}," for key, value in fields.items()]
-    key = ['    api_key=os.environ["OPENAI_API_KEY"],'] if base else []
+    named = f"openai/{model.removeprefix(f'{NAME}/')}" if model.startswith(f"{NAME}/") else model
+    fields = {**{key: value for key, value in body.items() if key != _OURS}, "model": named}
+    fields |= {"extra_body": {_OURS: body[_OURS]}} if _OURS in body else {}
+    fields |= {"api_base": address} if address else {}
+    lines = [f"    {key}={value!a}," for key, value in fields.items()]
+    key = ['    api_key=os.environ["OPENAI_API_KEY"],'] if address else []
     told = "print(reply.choices[0].message.content)"
     return "\n".join(["import os", "", "import litellm", "", "reply = litellm.completion(", *lines, *key, ")", told, ""])
 
 
-def _literal(value: Any) -> str:
-    return ascii(value)
-
-
-def _address() -> str:
+def _bare(address: str) -> str:
     """Where requests go, without a name or password that stands in the address."""
-    base = str(settings().api_base or _OPENAI).rstrip("/")
-    parts = urlsplit(base)
+    parts = urlsplit(address.rstrip("/"))
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from symposia.draw import graph_of, svg
+from symposia.output import say
 from symposia.records import to_json
 from symposia.registry import load
 from symposia.state.errors import BadInput
@@ -34,6 +35,9 @@ from symposia.viewer.join import page
 from symposia.viewer.records import Book
 from symposia.viewer.states import States
 
+_ALONE = 120.0
+"""Seconds that the states of a batch's rows may take where nobody else waits for this process."""
+
 FORMS = {"html": "text/html", "json": "application/json", "svg": "image/svg+xml"}
 
 
@@ -56,7 +60,10 @@ async def write_page(store: Store, name: str, path: Path, parts: tuple[str, ...]
     """
     if await store.batches(batch_id=name):
         async with _states(store) as states:
-            answers = await batch_answers(store, Heads(), states, name, parts, most)
+            answers = await batch_answers(store, Heads(), states, name, parts, most, patience=_ALONE)
+        known = answers[f"/batches/{name}/facets"]["states"]
+        if known["done"] < known["of"]:
+            say(f"the file knows what {known['done']} of {known['of']} rows came to in their last states; the server's page rebuilds all")
     else:
         answers = await run_answers(await Book.open(store, name), parts)
     await _write(path, await as_page(answers))

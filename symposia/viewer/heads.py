@@ -12,7 +12,7 @@ from typing import Any
 from symposia.output import models_of, toy_note
 from symposia.records import is_correct, params_of
 from symposia.registry import load
-from symposia.runs import ledger, result_of
+from symposia.result import ledger, result_of
 from symposia.state.errors import BadInput, SymposiaError, shorten
 from symposia.state.place import node_of
 from symposia.state.store import Entry, Store
@@ -185,7 +185,7 @@ async def _changed(store: Store, known: Mapping[str, tuple[Any, ...]]) -> set[st
 
 
 async def _spent(store: Store, heads: Sequence[Head]) -> dict[str, Head]:
-    """The lines of runs that go on, whose records know no costs yet, with what their journals have come to, as `runs.ledger` has it."""
+    """The lines of runs that go on, whose records know no costs yet, with what their journals have come to, as `result.ledger` has it."""
     lines = {head["run"]: head for head in heads}
     found: dict[str, Head] = {}
     for part in _parts(list(lines)):

@@ -19,7 +19,7 @@ from symposia.viewer.turning import comparable
 
 MOVES = ("wrong-right", "right-wrong", "wrong-wrong", "changed", "held")
 """What may become of an answer; `changed` is all that can be said of a change without a reference."""
-_FIELDS = (("own", "after"), ("read",), ("answers",))
+FIELDS = (("own", "after"), ("read",), ("answers",))
 """Keys of a debate's state that hold the answers of one speaker in order, or of all in rounds."""
 _SYMBOLIC = ("auto", "math")
 
@@ -42,7 +42,7 @@ def held_in(values: Mapping[str, Any], show: Show, *, debate: bool = False) -> H
     if tree is not None:
         return _turns_of(tree)
     if debate:
-        for keys in _FIELDS:
+        for keys in FIELDS:
             if all(key in values for key in keys):
                 found = _rounds(values[keys[0]] if len(keys) == 1 else [values[key] for key in keys])
                 if found is not None:
@@ -59,7 +59,7 @@ async def moves_of(held: Held, reference: Any, task: str = "auto") -> dict[str, 
         if not known or answer is None:
             return False
         if repr(answer) not in verdicts:
-            verdicts[repr(answer)] = await _right(reference, answer, task)
+            verdicts[repr(answer)] = await is_right(reference, answer, task)
         return verdicts[repr(answer)]
 
     found: Counter[str] = Counter()
@@ -145,7 +145,7 @@ def _alike(one: Any, two: Any) -> bool:
     return repr(one) == repr(two) or (one is not None and two is not None and same_pure(one, two) is True)
 
 
-async def _right(reference: Any, answer: Any, task: str) -> bool:
+async def is_right(reference: Any, answer: Any, task: str) -> bool:
     """Whether an answer is right; algebra is asked only where the task may need it."""
     verdicts = [same_pure(one, answer) for one in known_answers(reference)]
     if True in verdicts:

@@ -2,7 +2,8 @@
 
 Terms are joined by "and"; `-` before one turns it round; several values with commas between them are alternatives; a word without a key is
 looked for in ids, questions, answers and references. Quotes hold a value with blanks together. In a batch `changed:right-wrong` keeps the
-rows in which a debate moved an answer that way, and `state.KEY:value` or `state.KEY>=2` those whose last state says so.
+rows in which a debate moved an answer that way, and `state.KEY:value` or `state.KEY>=2` those whose last state says so; a key with signs
+other than letters, digits, `_` and `.` stands in quotes, `state."scores.gpt-4o":1`.
 """
 
 import operator
@@ -18,7 +19,7 @@ Row = Mapping[str, Any]
 T = TypeVar("T", bound=Row)
 Test = Callable[[Row], bool]
 
-_TERM = re.compile(r'\s*(-?)(?:(state\.[\w.]+|\w+)(>=|<=|:|=|>|<))?("(?:[^"]*)"|\S*)')
+_TERM = re.compile(r'\s*(-?)(?:(state\.(?:"[^"]*"|[\w.]+)|\w+)(>=|<=|:|=|>|<))?("(?:[^"]*)"|\S*)')
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     **{">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt},
     **{":": operator.eq, "=": operator.eq},
@@ -93,7 +94,7 @@ def read_query(text: str) -> Query:
 
 def _test(key: str, sign: str, value: str) -> Test:
     if key.startswith("state."):
-        return _fact(key.removeprefix("state."), sign, value)
+        return _fact(key.removeprefix("state.").strip('"'), sign, value)
     if key not in KEYS or key == "state":
         raise UnknownName.of("filter key", key, KEYS, remedy=f"there are {', '.join(KEYS)}")
     wanted = [value.strip('"')] if value.startswith('"') else value.split(",")
@@ -124,9 +125,9 @@ def _number(field: str, sign: str, wanted: list[str], term: str) -> Test:
 
 def _verdict(wanted: list[str]) -> Test:
     for one in wanted:
-        if one not in _VERDICTS:
+        if one.lower() not in _VERDICTS:
             raise UnknownName.of("verdict", one, _VERDICTS, remedy="correct:yes, correct:no or correct:unknown")
-    verdicts = [_VERDICTS[one] for one in wanted]
+    verdicts = [_VERDICTS[one.lower()] for one in wanted]
     return lambda row: row.get("correct") in verdicts
 
 

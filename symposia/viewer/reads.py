@@ -5,9 +5,8 @@ from typing import Any
 
 from symposia import registry
 from symposia.command import method_card
-from symposia.execution import thread_of
+from symposia.execution import plain, thread_of
 from symposia.records import Look
-from symposia.runs import plain
 from symposia.state.errors import BadInput, StoreError, SymposiaError, UnknownName
 from symposia.state.store import Store
 from symposia.viewer import batches as tables
@@ -73,7 +72,7 @@ async def state(desk: Desk, store: Store, *, run_id: str, n: int) -> dict[str, A
 async def calls(desk: Desk, store: Store, *, run_id: str, step: int | None = None) -> dict[str, Any]:
     """A line per call, of the whole run or of one step."""
     record = await store.run(named(run_id))
-    lines = index_of(await desk.library.entries(store, record["run_id"]))
+    lines = index_of(await desk.library.entries(store, record["run_id"]), record)
     items = [line for line in lines if step is None or line["step"] == step]
     return {"items": items, "next": None, "total": len(items)}
 
@@ -81,7 +80,7 @@ async def calls(desk: Desk, store: Store, *, run_id: str, step: int | None = Non
 async def call(desk: Desk, store: Store, *, run_id: str, place: str) -> dict[str, Any]:
     """One call whole."""
     book = await desk.library.book(store, named(run_id))
-    made = Calls(await desk.library.entries(store, book.seen.record["run_id"]), book.page["steps"], book.took)
+    made = Calls(await desk.library.entries(store, book.seen.record["run_id"]), book.page["steps"], book.took, book.seen.record)
     found = made.call(place, book.texts)
     if found is None:
         raise UnknownName.of("call", place[:200], made.places, remedy="the run's list of calls has the places")

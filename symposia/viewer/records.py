@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from symposia.draw import laps
-from symposia.execution import Moment
+from symposia.execution import Moment, plain
 from symposia.records import Look, look, params_of, state_at, to_json, written
-from symposia.runs import plain
 from symposia.state.errors import BadInput, shorten
 from symposia.state.place import step_of
 from symposia.state.show import Show
@@ -25,6 +24,7 @@ from symposia.viewer.steps import begins_at, cases_run, divergence, run_page, sh
 from symposia.viewer.texts import asked, folded
 from symposia.viewer.took import spans_of
 from symposia.viewer.turning import leading, turns
+from symposia.viewer.verdicts import verdicts
 
 _MOST_HITS = 200
 _ANSWER = 80  # characters of an answer in a line
@@ -73,7 +73,7 @@ class Book:
         rounds = {step["step"]: number for number, lap in enumerate(laps(steps)) for step in lap}
         states = {m.step: m.values for m in seen.moments if not m.frame}
         flying: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-        for line in index_of(seen.entries):
+        for line in index_of(seen.entries, seen.record):
             flying[line["step"]].append(line)
         lines = [
             {
@@ -86,6 +86,7 @@ class Book:
         run = {**head_of(seen.record, seen.entries), "correct": await verdict_of(seen.record)}
         page = {**run_page(seen, run), "states": standing(seen), "steps": lines}
         page |= {"first_divergence": divergence(seen.first_divergence), "cannot_replay": seen.cannot_replay}
+        page["verdicts"] = await verdicts(steps, states[max(states)] if states and seen.trusted else {}, show, seen.record["reference"])
         page["saved"] = seen.record["checkpoints"] == "each" and not seen.cannot_replay
         return cls(seen, page, steps, readings=dict(readings or {}))
 
@@ -112,7 +113,13 @@ class Book:
         places = {call["place"] for call in full["calls"]}
         made = [entry for entry in self.seen.entries if entry.place in places]
         cases = cases_run(show_for(self.seen.record["method"]), before, made)
-        return {**line, "wrote": changes, "calls": index_of(made), "cases": cases, "frames": self._frames(number)}
+        return {
+            **line,
+            "wrote": changes,
+            "calls": [line for line in self._lines if line["place"] in places],
+            "cases": cases,
+            "frames": self._frames(number),
+        }
 
     def state(self, number: int) -> dict[str, Any]:
         """The whole state after a step, rebuilt.
@@ -190,6 +197,11 @@ class Book:
         for entry in self.seen.entries:
             yield {"in": "prompt", "step": step_of(entry.place), "place": entry.place}, prompt_of(entry)
             yield {"in": "reply", "step": step_of(entry.place), "place": entry.place}, reply_of(entry)
+
+    @cached_property
+    def _lines(self) -> list[dict[str, Any]]:
+        """A line per call of the run."""
+        return index_of(self.seen.entries, self.seen.record)
 
     def _no_step(self, number: int) -> BadInput:
         run_id, steps = self.seen.record["run_id"], [step["n"] for step in self.page["steps"]]

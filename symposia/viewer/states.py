@@ -146,7 +146,10 @@ async def told_of(store: Store, run_id: str) -> Told:
 
 
 def facts_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The short values of a state by their keys: of a list its length `KEY.n` and words of its last item, of a mapping what it holds."""
+    """The short values of a state by their keys: of a list its length `KEY.n` and words of its last item, of a mapping what it holds.
+
+    A key with a quotation mark is left out, since no filter could name it.
+    """
     found: dict[str, Any] = {}
     for key, value in values.items():
         if key in _SAID_ELSEWHERE:
@@ -157,7 +160,7 @@ def facts_of(values: Mapping[str, Any]) -> dict[str, Any]:
             found |= {f"{key}.{name}": item for name, item in value.items() if _is_short(item)}
         elif _is_short(value):
             found[key] = value
-    return {key: round(value, 3) if isinstance(value, float) else value for key, value in found.items()}
+    return {key: round(value, 3) if isinstance(value, float) else value for key, value in found.items() if '"' not in key}
 
 
 def _words(key: str, last: Any) -> dict[str, Any]:

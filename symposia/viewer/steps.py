@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from symposia.records import Look, call_record, flat, params_of, toys_of
+from symposia.records import Look, call_record, flat, lost_step, params_of, toys_of
 from symposia.registry import load, names
 from symposia.shapes import brief
 from symposia.state.errors import BadInput, SymposiaError
@@ -53,9 +53,16 @@ def thin_steps(seen: Look) -> list[dict[str, Any]]:
             found.append({**thin(known, show, {}), "round": 0, "digest": step.digest.hex(), "turning": None, "leading": None})
         ran = step.next
     for number, made in sorted(calls.items()):
-        known = {"step": number, "source": "open", "ran": sorted({c["node"] for c in made}), "next": [], "calls": made, **nothing}
-        found.append({**thin(known, show, {}), "round": 0, "digest": None, "turning": None, "leading": None})
+        found.append(_open_step(number, sorted({c["node"] for c in made}), made, show))
+    if (lost := lost_step(seen.record)) and lost[0] not in {step["n"] for step in found}:
+        found.append(_open_step(lost[0], [lost[1]], [], show))
     return found
+
+
+def _open_step(number: int, nodes: list[str], calls: list[dict[str, Any]], show: Show) -> dict[str, Any]:
+    """A step that did not end."""
+    known = {"step": number, "source": "open", "ran": nodes, "next": [], "calls": calls, "wrote": {}, "why": []}
+    return {**thin(known, show, {}), "round": 0, "digest": None, "turning": None, "leading": None}
 
 
 def thin(step: Mapping[str, Any], show: Show, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -177,7 +177,8 @@ def test_a_group_of_failures_opens_at_the_reply_and_the_complaint(desk: Desk, by
     desk.heading("3.review")
     assert desk.actions == 2
     desk.sees("I would rather not say.", ".reply")
-    desk.sees("VERDICT: correct", ".detail")
+    desk.sees("VERDICT: correct", ".detail .notice")
+    assert "unreadable" in desk.page.locator(".call-facts").inner_text(), "the reply on which the run failed is not in order"
 
 
 def test_a_filter_that_leaves_nothing_names_what_removed_the_last_row(desk: Desk) -> None:

@@ -166,7 +166,7 @@ def test_attempts_tell_their_reasons_and_waits_and_texts_are_copied_whole(desk: 
     whole = desk.page.evaluate("() => navigator.clipboard.readText()")
     assert len(whole) >= 8_000 > len(desk.page.locator(".reply .text").inner_text())
     desk.page.get_by_role("button", name="curl").click()
-    assert desk.page.evaluate("() => navigator.clipboard.readText()").startswith("curl -s http")
+    assert desk.page.evaluate("() => navigator.clipboard.readText()").startswith('curl -s "${OPENAI_BASE_URL:-http')
 
 
 # -- what is wrong is said ----------------------------------------------------------------------------------------------------------------
@@ -274,3 +274,29 @@ def test_what_is_typed_while_the_list_answers_stays(desk: Desk) -> None:
     }""")
     desk.page.wait_for_url("**q=magicore**")
     expect(desk.page.locator("#find")).to_have_value("magicore")
+
+
+@pytest.mark.parametrize(
+    ("address", "first", "keys", "sign", "then"),
+    [
+        ("#/runs/{stickers}/1", "j", "jjj", ".steps-pane [aria-selected=true] .n", ".detail h2 >> text=Step 5"),
+        ("#/runs/{stickers}/2", "s", "sj", ".detail-head [aria-pressed=true]", ".detail h2 >> text=Step 3"),
+        ("#/runs/{stickers}/2.solve.b0", "n", "nn", ".detail h2.mono", ".detail h2.mono >> text=2.solve.b3"),
+    ],
+    ids=["step", "state", "call"],
+)
+def test_a_key_that_comes_with_what_was_drawn_meets_that(desk: Desk, address: str, first: str, keys: str, sign: str, then: str) -> None:
+    desk.open(address.format(**desk.ids))
+    desk.page.locator(sign).wait_for()
+    desk.page.locator(".calls, .moves a").first.wait_for()
+    desk.press_at_once(*keys, sign=sign)
+    desk.press(first)
+    desk.page.locator(then).wait_for()
+
+
+def test_a_key_that_comes_with_a_list_moves_in_it(desk: Desk) -> None:
+    desk.open("#/batches")
+    desk.page.locator("#batches-0").wait_for()
+    desk.press_at_once("j", sign="#runs-0")
+    desk.go("#/runs")
+    desk.page.locator("#runs-1[aria-selected=true]").wait_for()

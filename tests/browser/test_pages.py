@@ -74,6 +74,32 @@ def test_a_fork_says_its_bill_and_opens_in_compare(desk: Desk, by: str) -> None:
     assert desk.page.locator(".pairs [aria-expanded=true]").inner_text().startswith("▾ step 7")
 
 
+def test_a_fork_edits_what_the_run_holds_and_any_run_is_compared_with_another(desk: Desk) -> None:
+    desk.open(f"#/runs/{desk.ids['long']}/2")
+    desk.heading("Step 2")
+    desk.press("f")
+    dialog = desk.page.locator("dialog")
+    dialog.locator("summary", has_text="Prompts").click()
+    template = dialog.locator("textarea")
+    template.wait_for()
+    assert len(template.input_value()) > 3_000, "an edit of its head would lose the rest"
+    assert dialog.locator("ins").count() == 1
+    dialog.locator("summary", has_text="State after").click()
+    dialog.get_by_role("button", name="edit chains").click()
+    field = dialog.locator("textarea.mono")
+    assert "$text" not in field.input_value() and len(json.loads(field.input_value())[0]) == 1
+    assert dialog.get_by_label("use_n").evaluate("field => field.tagName") == "SELECT"
+    dialog.get_by_role("button", name="Cancel").click()
+    desk.press("c")
+    desk.page.locator(".against a:focus").wait_for()
+    desk.press("Enter")
+    desk.sees("Compare", "h1")
+    said = desk.page.locator(".came").inner_text()
+    assert "calls +399" in said and "answer" in said
+    figures = desk.page.evaluate("() => [3.14159265, 1234567.5, '1,000'].map(symposiaModules['words.js'].figure)")
+    assert figures == ["3.14159265", "1234567.5", "1,000"], "answers that differ do not look alike"
+
+
 def test_a_link_and_a_file_show_the_same(desk: Desk, tmp_path: Path) -> None:
     desk.open(f"#/runs/{desk.ids['stickers']}/8")
     desk.heading("Step 8")
@@ -117,6 +143,10 @@ def test_keys_and_back_move_through_a_run(desk: Desk) -> None:
         desk.heading(wanted)
     desk.page.go_back()
     desk.heading("14.refine.b0")
+    desk.press("Escape")
+    desk.heading("Step 14")
+    desk.press("Escape")
+    desk.sees("2 of 2 rows")  # of the batch that the run is of: no list was looked at before it
     desk.press("?")
     desk.sees("same place a round before or after", "dialog")
 

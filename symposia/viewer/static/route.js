@@ -63,6 +63,11 @@ export function withQuery(changes) {
   return next.size ? `${path}?${next}` : path;
 }
 
+let listed = "";
+
+/** The list, or the comparison, that was looked at last. */
+export const lastList = () => listed;
+
 /** @returns {Route} */
 export function useRoute() {
   const [hash, setHash] = useState(location.hash);
@@ -71,7 +76,9 @@ export function useRoute() {
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   }, []);
-  return parse(hash);
+  const route = parse(hash);
+  if (route.view !== "run" && route.view !== "unknown") listed = hash;
+  return route;
 }
 
 /** The step of a place: `8` of `8.refine.b3`, and of `8.suite.s0/2.vote`. @param {string} place */

@@ -45,8 +45,14 @@ export function number(value) {
   return size >= 1000 ? value.toLocaleString("en", { maximumFractionDigits: 1 }) : String(Number(value.toPrecision(size < 1 ? 3 : 4)));
 }
 
-/** A number as an answer: without signs between thousands, since an answer that is a text has none. @param {unknown} value */
-export const figure = (value) => (typeof value === "number" ? number(value).replaceAll(",", "") : plain(value));
+/** A number as an answer: with its digits, since two answers that differ must not look alike, and without signs between thousands. @param {unknown} value */
+export const figure = (value) => (typeof value === "number" ? String(Number(value.toPrecision(12))) : plain(value));
+
+/** What would have been right, of several known answers all; nothing where it cannot be said in a line, as of tests. @param {any} reference */
+export function expected(reference) {
+  const known = Array.isArray(reference) ? reference : [reference];
+  return known.length > 0 && known.every((one) => one !== null && one !== undefined && typeof one !== "object") ? known.map(figure).join(" or ") : "";
+}
 
 /** @param {unknown} value dollars */
 export function dollars(value) {

@@ -1,6 +1,7 @@
 // The fallback of every value: a tree of keys with type and size, opened level by level, so nothing is out of reach.
 
 import { html, useState } from "../vendor/preact.js";
+import { ask } from "../api.js";
 import { Copy, Plain, Text } from "../parts.js";
 import { count, headOf, isThin, number, plain, short, sizeOf } from "../words.js";
 
@@ -10,9 +11,19 @@ const OPEN = 12; // a value with at most so many parts is open from the start
 /** @param {any} value */
 const isBranch = (value) => value !== null && typeof value === "object" && !isThin(value);
 
-/** The parts of a value. The server doubles a leading `$`, so no key passes for a folded text; keys are only ever read, so `__proto__` is a key like any other. @param {any} value @returns {[string|number, any][]} */
-const partsOf = (value) => 
-  Array.isArray(value) ? value.map((item, n) => [n, item]) : Object.entries(value).map(([key, item]) => [key.startsWith("$") ? key.slice(1) : key, item]);
+/** A key as the run has it: the server doubles a leading `$`, so no key passes for a folded text. @param {string} key */
+export const nameOf = (key) => (key.startsWith("$") ? key.slice(1) : key);
+
+/** The parts of a value; keys are only ever read, so `__proto__` is a key like any other. @param {any} value @returns {[string|number, any][]} */
+const partsOf = (value) => (Array.isArray(value) ? value.map((item, n) => [n, item]) : Object.entries(value).map(([key, item]) => [nameOf(key), item]));
+
+/** A value as the run holds it: long texts whole, keys as they are. @param {any} value @param {string} run @returns {Promise<any>} */
+export async function wholly(value, run) {
+  if (isThin(value)) return ask(`/runs/${encodeURIComponent(run)}/text/${value.$text}`, { text: true, keep: true });
+  if (!isBranch(value)) return value;
+  const parts = await Promise.all(partsOf(value).map(async ([key, item]) => [key, await wholly(item, run)]));
+  return Array.isArray(value) ? parts.map(([, item]) => item) : Object.fromEntries(parts);
+}
 
 /** @param {string} path @param {string|number} key */
 const pathOf = (path, key) =>
@@ -43,7 +54,7 @@ function Entry({ name, value, path, run, changed }) {
   const mark = changed?.has(path) ? " changed" : "";
   const key = html`<span class="key"><${Plain} text=${String(name)} /></span>`;
   const tools = html`<span class="tools"><${Copy} text=${path} label="path" title="Copy the path of this value" />
-    <${Copy} text=${() => JSON.stringify(value, null, 2)} label="value" title="Copy this value as JSON" /></span>`;
+    <${Copy} text=${async () => JSON.stringify(await wholly(value, run), null, 2)} label="value" title="Copy this value as JSON" /></span>`;
   if (branch && !size) return html`<li class=${`leaf${mark}`}>${key} <span class="dim">${Array.isArray(value) ? "empty list" : "empty record"}</span></li>`;
   if (!branch) return html`<li class=${`leaf${mark}`}>${key} <${Leaf} value=${value} run=${run} />${tools}</li>`;
   return html`<li class=${mark}>

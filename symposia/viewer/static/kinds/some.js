@@ -3,7 +3,7 @@
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { ask, isSettled } from "../api.js";
 import { Plain, Text } from "../parts.js";
-import { count, headOf, number, plain } from "../words.js";
+import { count, figure, headOf, number, plain } from "../words.js";
 import { Pretty } from "./pretty.js";
 
 /** What a kind is given. @typedef {{value: any, state: any, name: string, run: string, hint?: any, page?: any, n?: number, from?: number, part?: boolean, pretty?: boolean}} Shown */
@@ -18,7 +18,7 @@ export function useSome(items, most, one, many) {
 export const Prose = ({ value, run, head, pretty }) => html`<${Text} value=${value} run=${run} head=${head} as=${pretty ? Pretty : Plain} />`;
 
 /** An answer in a word. @param {any} answer */
-export const said = (answer) => (answer === null || answer === undefined ? "no answer" : typeof answer === "number" ? number(answer) : plain(headOf(answer) ?? (typeof answer === "object" ? JSON.stringify(answer) : String(answer))));
+export const said = (answer) => (answer === null || answer === undefined ? "no answer" : typeof answer === "number" ? figure(answer) : plain(headOf(answer) ?? (typeof answer === "object" ? JSON.stringify(answer) : String(answer))));
 
 /** @param {any} a @param {any} b */
 export const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
@@ -32,15 +32,20 @@ export function besides(state, hint, part, usual) {
 /** @param {any} value */
 const asText = (value) => String(value).trim().toLowerCase().replace(/(\d),(?=\d{3})/g, "$1");
 
-/** Whether an answer is right; null where no reference is known. @param {any} page @returns {(answer: any) => boolean|null} */
+/** @param {string} a @param {string} b */
+const alike = (a, b) => a === b || (a !== "" && Number(a) === Number(b));
+
+/** Whether an answer is right, as the server says where it was asked; null where no reference is known. @param {any} page @returns {(answer: any) => boolean|null} */
 export function judge(page) {
   const { reference, answer: last, correct } = page?.run ?? {};
-  if (reference === null || reference === undefined || typeof reference === "object") return () => null;
+  const right = Array.isArray(reference) ? reference : [reference];
+  if (!right.length || right.some((one) => one === null || one === undefined || typeof one === "object")) return () => null;
+  const judged = new Map((page.verdicts ?? []).map((/** @type {[any, boolean]} */ [answer, verdict]) => [JSON.stringify(answer), verdict]));
   return (answer) => {
     if (answer === null || answer === undefined) return false;
     if (typeof correct === "boolean" && same(answer, last)) return correct;
-    const [a, b] = [asText(answer), asText(reference)];
-    return a === b || (a !== "" && Number(a) === Number(b));
+    const known = judged.get(JSON.stringify(answer));
+    return known ?? right.some((one) => alike(asText(answer), asText(one)));
   };
 }
 

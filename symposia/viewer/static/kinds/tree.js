@@ -2,13 +2,21 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { Plain } from "../parts.js";
-import { count, headOf, number, plain, short } from "../words.js";
+import { count, headOf, isThin, number, plain, short } from "../words.js";
 import { besides, judge, said } from "./some.js";
 import { kinOf, rowsOf, twigs } from "./twigs.js";
 
 const OPEN = 3; // levels open from the start
 const FEW = 24; // nodes of a tree that is open as a whole
 const ROWS = 50; // nodes that show at once
+const STEPS = 40; // of a node that is open
+const LONG = 2000; // characters of one
+
+/** A value of a node, which is no answer. @param {any} value */
+const worded = (value) => (typeof value === "number" ? number(value) : said(value));
+
+/** @param {any} text */
+const lengthOf = (text) => (isThin(text) ? text.len : String(text).length);
 
 /** @typedef {import("./twigs.js").Twig} Twig */
 /** What is told of a node. @typedef {{who?: any, value?: any, label?: string, visits?: any, ended?: any, text?: any, steps?: any[], rest: [string, any][]}} Told */
@@ -69,16 +77,16 @@ function Line({ row, open, chosen, told, wide }) {
   const facts = [
     told.who !== undefined && html`<span class="who">${short(said(told.who), 24)}</span>`,
     told.value !== undefined && html`<span>${told.label && html`<span class="dim">${short(told.label, 20)}</span> `}<b>${told.value}</b></span>`,
-    told.visits !== undefined && html`<span><span class="dim">visits</span> ${said(told.visits)}</span>`,
-    ...told.rest.map(([key, v]) => html`<span><span class="dim">${short(key, 20)}</span> ${short(said(v), 60)}</span>`),
+    told.visits !== undefined && html`<span><span class="dim">visits</span> ${worded(told.visits)}</span>`,
+    ...told.rest.map(([key, v]) => html`<span><span class="dim">${short(key, 20)}</span> ${short(worded(v), 60)}</span>`),
     told.ended && html`<span class="ended">⊣ ${short(told.ended, 60)}</span>`,
     !open && below > 0 && html`<span class="dim">${count(below, "branch", "branches")} below</span>`,
   ];
   const text = headOf(told.text);
   return html`<span class="line"><span class="twist-mark" aria-hidden="true">${below ? (open ? "▾" : "▸") : "·"}</span>${chosen && html`<span title="on the chosen path">◆</span>`}<span class="mono">${short(twig.id, 40)}</span>${facts}
       ${told.steps && !wide && html`<span class="dim">${count(told.steps.length, "step")}</span>`}</span>
-    ${text && html`<span class="twig-text"><${Plain} text=${wide ? text.slice(0, 2000) : short(text, 150)} /></span>`}
-    ${told.steps && wide && html`<ol class="intents">${told.steps.slice(0, 40).map((s, n) => html`<li key=${n}><${Plain} text=${s.intent} /> ${s.symbols.length > 0 && html`<span class="mono dim">→ ${s.symbols.slice(0, 3).map((/** @type {string} */ w) => short(w, 60)).join(", ")}${s.symbols.length > 3 ? `, ${s.symbols.length - 3} more` : ""}</span>`}</li>`)}</ol>`}`;
+    ${text && html`<span class="twig-text"><${Plain} text=${wide ? text.slice(0, LONG) : short(text, 150)} />${wide && lengthOf(told.text) > LONG && html` <span class="dim">… ${number(LONG)} of ${count(lengthOf(told.text), "character")}</span>`}</span>`}
+    ${told.steps && wide && html`<ol class="intents">${told.steps.slice(0, STEPS).map((s, n) => html`<li key=${n}><${Plain} text=${s.intent} /> ${s.symbols.length > 0 && html`<span class="mono dim">→ ${s.symbols.slice(0, 3).map((/** @type {string} */ w) => short(w, 60)).join(", ")}${s.symbols.length > 3 ? `, ${s.symbols.length - 3} more` : ""}</span>`}</li>`)}${told.steps.length > STEPS && html`<li class="dim">${STEPS} of ${count(told.steps.length, "step")}</li>`}</ol>`}`;
 }
 
 /** From what was chosen up to the root. @param {Map<string, Twig>} by @param {Twig[]} all @param {any} state @param {any} hint */
@@ -122,7 +130,7 @@ function heldOf(held, right) {
 }
 
 /** @param {any} worth */
-const worthOf = (worth) => (worth !== null && typeof worth === "object" && headOf(worth) === null ? Object.entries(worth).slice(0, 4).map(([k, v]) => `${plain(k)} ${short(v === null ? "–" : said(v), 24)}`).join(", ") : short(said(worth), 40));
+const worthOf = (worth) => (worth !== null && typeof worth === "object" && headOf(worth) === null ? Object.entries(worth).slice(0, 4).map(([k, v]) => `${plain(k)} ${short(v === null ? "–" : worded(v), 24)}`).join(", ") : short(worded(worth), 40));
 
 /** @param {any} steps @param {any} f @returns {{intent: string, symbols: string[]}[]|undefined} */
 function stepsOf(steps, f) {

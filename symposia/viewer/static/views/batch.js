@@ -1,24 +1,26 @@
 // A batch: what came out, which rows failed and why, and how the rows fall apart. Every group and bar is a filter.
 
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useState } from "../vendor/preact.js";
 import { carried, useAsked } from "../api.js";
 import { Copy, Plain, Status, Toys, Trouble, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
 import { Rows, useMatch } from "../rows.js";
 import { age, count, dollars, headOf, number, plain, short } from "../words.js";
+import { AgainstBatch, fileOf } from "./against.js";
 import { Standing, useStanding } from "./standing.js";
 import { Changes, Facets, Failures, States, useDivided } from "./divided.js";
 import { Filter } from "./filter.js";
 import { Answer, idOf, useMoves } from "./runs.js";
 import { Saves } from "./saves.js";
 
-const MOST = 30; // other batches in the list
 const FIRST = "symposia batch magicore data.jsonl --model toy/default";
 
 export function Batches() {
   const asked = useAsked("/batches", { every: 10 });
-  const [selected, setSelected] = useState(0);
+  const [chosen, setChosen] = useState(/** @type {string|null} */ (null));
   const rows = asked.data?.items ?? [];
+  const selected = Math.max(0, rows.findIndex((/** @type {any} */ b) => b.id === chosen));
+  const setSelected = (/** @type {number} */ n) => rows[n] && setChosen(rows[n].id);
   const open = (/** @type {number} */ n) => rows[n] && go(`#/batches/${encodeURIComponent(rows[n].id)}`);
   useMoves(rows.length, selected, setSelected, open);
   return html`<main class="list"><div class="bar"><h1>Batches</h1></div>
@@ -26,9 +28,6 @@ export function Batches() {
     ${asked.data && !rows.length && html`<div class="empty"><p>There are no batches yet. A batch is a method over the rows of a file:</p><p><code>${FIRST}</code> <${Copy} text=${FIRST} label="copy" /></p></div>`}
     ${rows.length > 0 && html`<${Rows} id="batches" label="Batches" rows=${rows} height=${2.5} selected=${selected} onSelect=${setSelected} onOpen=${open} row=${(/** @type {any} */ b) => html`<${BatchLine} b=${b} />`} />`}</main>`;
 }
-
-/** @param {any} path */
-const fileOf = (path) => short(String(path ?? "").split(/[/\\]/).pop(), 80);
 
 /** @param {{b: any}} props */
 function BatchLine({ b }) {
@@ -83,32 +82,10 @@ function Head({ b, q }) {
   const percent = (/** @type {number} */ x) => `${(100 * x).toFixed(1)}`;
   const changed = Object.entries(b.changed ?? {}).map(([key, value]) => `${plain(key)} ${short(typeof value === "string" ? value : JSON.stringify(value), 40)}`);
   return html`<header class="run-head"><div class="bar"><h1><${Plain} text=${String(b.method)} /></h1><span class="mono dim">${b.id}</span><span class="dim" title=${short(b.input ?? "", 400)}>${fileOf(b.input)}</span><${Toys} toys=${b.toy} />
-      <span class="grow"></span><${Saves} path=${`/batches/${encodeURIComponent(b.id)}/export`} command=${`symposia show ${b.id} --html ${b.id}.html`} note="holds every row, and 20 of the runs whole: failed ones first, then wrong ones" />${!carried() && html`<a href=${`api/batches/${encodeURIComponent(b.id)}/rows.csv?${new URLSearchParams({ q })}`} download title="the rows that the filter keeps">CSV</a>`}<${Against} b=${b} /><${Copy} text=${() => location.href} label="copy link" /></div>
+      <span class="grow"></span><${Saves} path=${`/batches/${encodeURIComponent(b.id)}/export`} command=${`symposia show ${b.id} --html ${b.id}.html`} note="holds every row, and 20 of the runs whole: failed ones first, then wrong ones" />${!carried() && html`<a href=${`api/batches/${encodeURIComponent(b.id)}/rows.csv?${new URLSearchParams({ q })}`} download title="the rows that the filter keeps">CSV</a>`}<${AgainstBatch} b=${b} /><${Copy} text=${() => location.href} label="copy link" /></div>
     <div class="outcome"><span class="answer">${a ? html`<b>${percent(a.estimate)} % right</b> <span class="dim">(${percent(a.low)} to ${percent(a.high)}, ${number(b.right)} of ${number(b.graded)} graded)</span>` : html`<span class="dim">not graded</span>`}</span>
       <span class="facts">${Object.entries(b.counts ?? {}).map(([name, n]) => `${plain(name)} ${number(n)}`).join(" · ")} · ${count(b.calls ?? 0, "call")} · ${typeof b.cost === "number" ? dollars(b.cost) : "price not known"}</span></div>
     ${changed.length > 0 && html`<p class="dim params">${changed.join(" · ")}</p>`}</header>`;
-}
-
-/** Other batches to hold this one against, those over the same rows first. @param {{b: any}} props */
-function Against({ b }) {
-  const [open, setOpen] = useState(false);
-  const asked = useAsked(open ? "/batches" : null);
-  const list = useRef(/** @type {any} */ (null));
-  useLayoutEffect(() => {
-    const pressed = (/** @type {any} */ event) => event.detail === "compare" && setOpen(true);
-    addEventListener("symposia-key", pressed);
-    return () => removeEventListener("symposia-key", pressed);
-  }, []);
-  useEffect(() => {
-    if (open && asked.data) list.current?.querySelector("a")?.focus();
-  }, [open, asked.data !== undefined]);
-  if (carried()) return null;
-  const others = (asked.data?.items ?? []).filter((/** @type {any} */ o) => o.id !== b.id);
-  const near = (/** @type {any} */ o) => Number(o.input !== b.input || o.rows !== b.rows);
-  const shown = [...others].sort((one, two) => near(one) - near(two)).slice(0, MOST);
-  return html`<div class="saves against"><button class="quiet" title="c" aria-expanded=${open} onClick=${() => setOpen(!open)}>compare with…</button>
-    ${open && html`<div class="saves-box" ref=${list} onKeyDown=${(/** @type {KeyboardEvent} */ e) => e.key === "Escape" && (e.stopPropagation(), setOpen(false))}>${!asked.data ? html`<${Waiting} asked=${asked} what="the batches" />` : !shown.length ? html`<p>There is no other batch yet.</p>` : html`<ul>${shown.map((o) => html`<li key=${o.id}>
-      <a href=${`#/compare/${encodeURIComponent(b.id)}/${encodeURIComponent(o.id)}`}><span class="mono">${o.id}</span> <b><${Plain} text=${String(o.method)} /></b> <span class="dim">${fileOf(o.input)}, ${count(o.rows, "row")}, ${age(o.started)}</span></a></li>`)}</ul>${others.length > MOST && html`<p class="dim">${MOST} of ${number(others.length)}; any two: <code>#/compare/A/B</code></p>`}`}</div>`}</div>`;
 }
 
 /** @param {{r: any}} props */

@@ -5,7 +5,7 @@ import { useAsked } from "../api.js";
 import { Plain, Status, Toys, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
 import { Rows, useMatch } from "../rows.js";
-import { count, headOf, number, plain, short } from "../words.js";
+import { count, figure, headOf, number, plain, short } from "../words.js";
 import { useMoves } from "./runs.js";
 import { Saves } from "./saves.js";
 
@@ -105,7 +105,7 @@ function Pairs({ found, which }) {
 }
 
 /** @param {any} value */
-const cell = (value) => (value === null || value === undefined ? html`<span class="dim">none</span>` : typeof value === "number" ? number(value) : short(headOf(value) ?? JSON.stringify(value), 80));
+const cell = (value) => (value === null || value === undefined ? html`<span class="dim">none</span>` : typeof value === "number" ? figure(value) : short(headOf(value) ?? JSON.stringify(value), 80));
 
 /** @param {{r: any}} props */
 function PairLine({ r }) {

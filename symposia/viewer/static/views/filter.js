@@ -3,14 +3,14 @@
 import { html } from "../vendor/preact.js";
 import { go, withQuery } from "../route.js";
 import { termOf, termsOf, toggled } from "../terms.js";
-import { headOf, number, plain, short } from "../words.js";
+import { figure, headOf, number, plain, short } from "../words.js";
 import { Search } from "./runs.js";
 
 /** @param {string} q */
 export const filterBy = (q) => go(withQuery({ filter: q }), { replace: true });
 
 /** What a value of a facet is called. @param {any} value */
-export const said = (value) => (value === null || value === undefined ? "none" : typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "number" ? number(value) : short(headOf(value) ?? plain(value), 30));
+export const said = (value) => (value === null || value === undefined ? "none" : typeof value === "boolean" ? (value ? "yes" : "no") : typeof value === "number" ? figure(value) : short(headOf(value) ?? plain(value), 30));
 
 /** @typedef {{term: string, label: string}} Choice */
 

@@ -2,11 +2,14 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { ask, isSettled, useAsked } from "../api.js";
+import { Diff } from "../kinds/diff.js";
+import { nameOf, wholly } from "../kinds/json.js";
 import { Copy, Plain, Tag, Trouble, Waiting } from "../parts.js";
 import { go } from "../route.js";
-import { count, dollars, headOf, number, plain } from "../words.js";
+import { count, dollars, isThin, number, plain, short } from "../words.js";
 
 const HIDDEN = ["model", "roles", "prompts", "sampling", "artefact"]; // parameters with a place of their own, or with none in a form
+const EDITED = 200_000; // characters of a value that a form takes
 const PAUSE = 400; // milliseconds after the last key until the bill is asked for
 
 /** @typedef {{roles: Record<string, string>, params: Record<string, string>, prompts: Record<string, string>, set: Record<string, string>}} Draft */
@@ -92,16 +95,31 @@ function Roles({ page, method, draft, set }) {
 /** @param {any} props */
 function Params({ page, method, draft, set }) {
   const known = Object.entries(method?.schemas?.params?.properties ?? {}).filter(([key]) => !HIDDEN.includes(key));
-  return html`<fieldset><legend>Parameters</legend>${known.map(([key, schema]) => html`<label key=${key} title=${plain(/** @type {any} */ (schema).description ?? "")}><span>${plain(key)}</span>
-    <input value=${draft.params[key] ?? ""} placeholder=${JSON.stringify(page.params?.[key] ?? null)} onInput=${set(key)} spellcheck="false" autocomplete="off" /></label>`)}</fieldset>`;
+  return html`<fieldset><legend>Parameters</legend>${known.map(([key, schema]) => {
+    const [now, choices] = [JSON.stringify(page.params?.[key] ?? null), choicesOf(schema)];
+    return html`<label key=${key} title=${plain(/** @type {any} */ (schema).description ?? "")}><span>${plain(key)}</span>
+      ${choices ? html`<select class="menu" value=${draft.params[key] ?? ""} onChange=${set(key)}><option value="">${plain(now)}</option>${choices.filter((c) => JSON.stringify(c) !== now).map((c) => html`<option key=${c} value=${JSON.stringify(c)}>${plain(JSON.stringify(c))}</option>`)}</select>`
+        : html`<input value=${draft.params[key] ?? ""} placeholder=${now} onInput=${set(key)} spellcheck="false" autocomplete="off" />`}</label>`;
+  })}</fieldset>`;
 }
+
+/** The values that a parameter may have, where they are few. @param {any} schema @returns {any[]|null} */
+const choicesOf = (schema) => (schema.type === "boolean" ? [true, false] : Array.isArray(schema.enum) ? schema.enum : null);
 
 /** @param {any} props */
 function Prompts({ page, method, draft, set }) {
   const prompts = Object.entries(method?.prompts ?? {});
   if (!prompts.length) return null;
-  return html`<details><summary>Prompts <span class="dim">${prompts.length}; the edited ones live in the fork's record only</span></summary>${prompts.map(([role, usual]) => html`<label key=${role} class="tall"><span>${plain(role)}</span>
-    <textarea rows="5" spellcheck="false" value=${draft.prompts[role] ?? headOf(page.params?.prompts?.[role]) ?? usual} onInput=${set(role)}></textarea></label>`)}</details>`;
+  return html`<details><summary>Prompts <span class="dim">${prompts.length}; the edited ones live in the fork's record only</span></summary>${prompts.map(([role, usual]) => html`<${Template} key=${role} role=${role} usual=${usual} own=${page.params?.prompts?.[role]} id=${page.run.run_id} typed=${draft.prompts[role]} onInput=${set(role)} />`)}</details>`;
+}
+
+/** A template, and what it has that the method's own has not. @param {{role: string, usual: string, own: any, id: string, typed?: string, onInput: (event: any) => void}} props */
+function Template({ role, usual, own, id, typed, onInput }) {
+  const long = useAsked(isThin(own) ? `/runs/${encodeURIComponent(id)}/text/${own.$text}` : null, { text: true, keep: true });
+  const now = typed ?? (isThin(own) ? long.data : own ?? usual);
+  if (now === undefined) return html`<${Waiting} asked=${long} what=${`the prompt of ${plain(role)}`} />`;
+  return html`<label class="tall"><span>${plain(role)}</span><textarea rows="5" spellcheck="false" value=${now} onInput=${onInput}></textarea></label>
+    ${now !== usual && html`<details open><summary class="dim">against the method's</summary><${Diff} before=${usual} after=${now} mono=${true} /></details>`}`;
 }
 
 /** @param {any} props */
@@ -110,12 +128,25 @@ function State({ run, at, draft, set }) {
   const [shown, setShown] = useState(false);
   const asked = useAsked(shown ? `/runs/${encodeURIComponent(id)}/state/${at}` : null, { keep: isSettled(run) });
   const keys = Object.entries(asked.data?.state ?? {}).filter(([key]) => !["params", "messages"].includes(key));
-  const long = (/** @type {any} */ value) => JSON.stringify(value).includes('"$text":');
   return html`<details onToggle=${(/** @type {any} */ e) => setShown(e.target.open)}><summary>State after step ${at}</summary>
     ${shown && !asked.data && html`<${Waiting} asked=${asked} what="the state" />`}
-    ${keys.map(([key, value]) => html`<label key=${key} class="tall"><span>${plain(key)}</span>${long(value)
-      ? html`<span class="dim">holds long texts: edit it with <code>symposia fork ${id} --at ${at} --set ${plain(key)}=@FILE</code></span>`
-      : html`<textarea rows="2" spellcheck="false" value=${draft.set[key] ?? ""} placeholder=${JSON.stringify(value).slice(0, 400)} onInput=${set(key)}></textarea>`}</label>`)}</details>`;
+    ${keys.map(([key, value]) => html`<${Part} key=${key} name=${nameOf(key)} value=${value} id=${id} at=${at} typed=${draft.set[nameOf(key)]} onText=${(/** @type {string} */ text) => set(nameOf(key))({ target: { value: text } })} />`)}</details>`;
+}
+
+/** A key of the state: as it is, or as JSON to edit. @param {{name: string, value: any, id: string, at: number, typed?: string, onText: (text: string) => void}} props */
+function Part({ name, value, id, at, typed, onText }) {
+  const [said, setSaid] = useState("");
+  const edit = async () => {
+    try {
+      const text = JSON.stringify(await wholly(value, id), null, 2);
+      if (text.length > EDITED) setSaid(`${count(text.length, "character")}, too many for a form: symposia fork ${id} --at ${at} --set ${name}=@FILE`);
+      else onText(text);
+    } catch (fault) {
+      setSaid(/** @type {any} */ (fault).message);
+    }
+  };
+  if (typed === undefined) return html`<div class="tall part"><span><${Plain} text=${name} /></span><span class="cut dim">${short(JSON.stringify(value), 200)}</span><button type="button" aria-label=${`edit ${plain(name)}`} onClick=${edit}>edit</button>${said && html`<span class="doubt">${plain(said)}</span>`}</div>`;
+  return html`<label class="tall"><span>${plain(name)}</span><textarea rows=${Math.min(12, typed.split("\n").length + 1)} class="mono" spellcheck="false" value=${typed} onInput=${(/** @type {any} */ e) => onText(e.target.value)}></textarea></label>`;
 }
 
 /** What the fork reuses and buys. @param {{bill: any}} props */

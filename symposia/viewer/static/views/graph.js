@@ -21,7 +21,7 @@ export function trailOf(steps) {
       for (const from of before) edges.add(`${from}>${node}`);
     }
     before = step.nodes;
-    if (step.next && !step.next.length) for (const node of step.nodes) edges.add(`${node}>__end__`);
+    if (step.source !== "open" && step.next && !step.next.length) for (const node of step.nodes) edges.add(`${node}>__end__`);
   }
   return { nodes, edges };
 }
@@ -53,13 +53,13 @@ export function Graph({ method, steps, selected, onPick }) {
 /** @param {{picture: import("./layout.js").Picture, trail: Trail, steps: any[], selected: number|null, onPick: (n: number) => void}} props */
 function Picture({ picture, trail, steps, selected, onPick }) {
   const now = steps.find((s) => s.n === selected)?.nodes ?? [];
-  const { boxes, lines, width, height } = picture;
+  const { boxes, lines, left, top, width, height } = picture;
   const go = (/** @type {string} */ id) => {
     const visits = trail.nodes.get(id) ?? [];
     const next = visits.find((n) => n > (selected ?? -1)) ?? visits[0];
     if (next !== undefined) onPick(next);
   };
-  return html`<div class="graph-box"><svg class="graph" viewBox=${`0 0 ${width} ${height}`} width=${width} height=${height} role="group" aria-label="Graph of the method with the path of the run">
+  return html`<div class="graph-box"><svg class="graph" viewBox=${`${left} ${top} ${width} ${height}`} width=${width} height=${height} role="group" aria-label="Graph of the method with the path of the run">
     <defs>${["", "taken"].map((kind) => html`<marker key=${kind} id=${`tip${kind}`} viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path class=${`tip ${kind}`} d="M0 0L8 4L0 8z" /></marker>`)}</defs>
     ${boxes.filter((b) => b.outer).map((b) => html`<${Frame} key=${b.id} b=${b} visits=${trail.nodes.get(b.name) ?? []} now=${now.includes(b.name)} onGo=${() => go(b.name)} />`)}
     ${lines.map((line, n) => {
@@ -67,6 +67,7 @@ function Picture({ picture, trail, steps, selected, onPick }) {
       const taken = trail.edges.has(`${from}>${to}`) || (!line.conditional && ranAfter(trail, from, to));
       return html`<path key=${n} class=${`edge ${taken ? "taken" : ""} ${line.conditional ? "conditional" : ""}`} d=${line.path} marker-end=${`url(#tip${taken ? "taken" : ""})`} />`;
     })}
+    ${boxes.filter((b) => b.outer).map((b) => html`<text key=${`name ${b.id}`} class=${`frame-name ${trail.nodes.has(b.name) ? "seen" : ""}`} aria-hidden="true" x=${b.sign?.x} y=${b.sign?.y}>${plain(b.name)}${(trail.nodes.get(b.name) ?? []).length > 1 && html`<tspan class="times" dx="5">×${trail.nodes.get(b.name)?.length}</tspan>`}</text>`)}
     ${boxes.filter((b) => !b.outer).map((b) => {
       const visits = trail.nodes.get(b.id) ?? [];
       const within = trail.nodes.has(outside(b.id, "")) && outside(b.id, "") !== b.id;
@@ -93,7 +94,7 @@ function outside(node, other) {
 /** A subgraph: a node of the run's path like any other. @param {{b: any, visits: number[], now: boolean, onGo: () => void}} props */
 function Frame({ b, visits, now, onGo }) {
   const label = `subgraph ${plain(b.name)}, ${visits.length ? `visited in ${visits.length === 1 ? "step" : "steps"} ${visits.slice(0, 12).join(", ")}` : "not visited"}`;
-  const inside = html`<rect class="frame-box" width=${b.w} height=${b.h} rx="8" /><text class="frame-name" x="8" y="16">${plain(b.name)}${visits.length > 1 && html`<tspan class="times" dx="5">×${visits.length}</tspan>`}</text>`;
+  const inside = html`<rect class="frame-box" width=${b.w} height=${b.h} rx="8" />`;
   const props = { class: `node frame ${visits.length ? "visited" : ""} ${now ? "now" : ""}`, transform: `translate(${b.x - b.w / 2} ${b.y - b.h / 2})`, "aria-label": label };
   if (!visits.length) return html`<g role="img" ...${props}>${inside}</g>`;
   return html`<g role="button" tabindex="0" ...${props} onClick=${onGo} onKeyDown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); onGo(); } }}><title>${label}</title>${inside}</g>`;

@@ -7,7 +7,7 @@ import { Plain } from "../parts.js";
 const KEYS = [
   ["j k ↓ ↑", "next and previous step or row"], ["Enter", "open what is selected"], ["Esc", "back"], ["n p", "next and previous call"],
   ["[ ]", "the same place a round before or after"], ["t", "next turning point"], ["x", "next failure"], ["g", "show or hide the graph"],
-  ["s", "written here, or the whole state"], ["/", "find by name, or in all texts"], ["f", "fork after the step that is shown"], ["c", "compare a fork with its parent"], ["a", "answer what a run asks"], ["End", "follow the newest step of a run that goes on"], ["e", "save the run, the batch or what is compared as one file"], ["y", "copy the link to what is shown"], ["?", "this list"],
+  ["s", "written here, or the whole state"], ["/", "find by name, or in all texts"], ["f", "fork after the step that is shown"], ["c", "compare a fork with its parent, or anything with another"], ["a", "answer what a run asks"], ["End", "follow the newest step of a run that goes on"], ["e", "save the run, the batch or what is compared as one file"], ["y", "copy the link to what is shown"], ["?", "this list"],
 ];
 
 /** @param {{open: boolean, onClose: () => void}} props */

@@ -4,14 +4,14 @@ import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../
 import { carried, useAsked } from "../api.js";
 import { Copy, Plain, Status, Text, Toys, Waiting, verdictOf } from "../parts.js";
 import { lazy, preload } from "../lazy.js";
-import { go, runHash, stepOf } from "../route.js";
-import { count, dollars, duration, figure, headOf, number, plain, short } from "../words.js";
+import { go, lastList, runHash, stepOf } from "../route.js";
+import { count, dollars, duration, expected, figure, headOf, number, plain, short } from "../words.js";
 import { Live, Spoken, grown, useAgain, useLive } from "./live.js";
 import { OpenStep } from "./open.js";
 import { Saves } from "./saves.js";
 import { Steps, useStepKeys } from "./steps.js";
 
-const Fork = lazy("Fork");
+const [AgainstRun, Fork] = ["AgainstRun", "Fork"].map((name) => lazy(name));
 const [CallView, StepView] = ["CallView", "StepView"].map((name) => lazy(name, () => html`<p class="dim waiting" role="status">Reading …</p>`));
 const Graph = lazy("Graph", () => html`<section class="pane graph-pane"></section>`);
 
@@ -29,9 +29,12 @@ export function Run({ route }) {
   return html`<${Page} page=${page} route=${route} live=${live} again=${again} />`;
 }
 
+/** Whether a run failed in a step that had made no call. @param {any} page */
+const isLost = (page) => page.steps.some((/** @type {any} */ s) => s.n === stepOf(String(page.run.error?.place ?? "")) && !s.effects);
+
 /** Where a run opens: at the call that failed, else at its turning point, else at its end. @param {any} page */
 export function opening(page) {
-  if (page.run.error?.place) return String(page.run.error.place);
+  if (page.run.error?.place) return String(isLost(page) ? stepOf(page.run.error.place) : page.run.error.place);
   const turn = page.steps.find((/** @type {any} */ s) => s.turning === "wrong") ?? page.steps.find((/** @type {any} */ s) => s.failed);
   return String((turn ?? page.steps[page.steps.length - 1])?.n ?? "");
 }
@@ -47,7 +50,7 @@ function Page({ page, route, live, again }) {
   const method = useAsked(page.known_method === false ? null : `/methods/${encodeURIComponent(run.method)}`, { keep: true });
   const place = route.place || (was.current ? String(newest ?? "") : page.states === "pending" ? "" : opening(page));
   const selected = stepOf(place);
-  const isCall = /\./.test(place);
+  const isCall = /\./.test(place) && !(place === run.error?.place && isLost(page));
   useEffect(() => {
     if (!route.place && place && !following) go(runHash(route.id, place, route.query), { replace: true });
   }, [route.place, place, following]);
@@ -69,12 +72,15 @@ function Page({ page, route, live, again }) {
   };
   const step = steps.find((/** @type {any} */ s) => s.n === selected);
   const [forking, setForking] = useState(false);
-  const canFork = !carried() && page.states === "known" && selected !== null;
+  // A step that did not end has no state to begin with, so a fork of it begins after the one before.
+  const from = step?.source === "open" ? steps.filter((/** @type {any} */ s) => s.n < step.n && s.source !== "open").pop()?.n ?? null : selected;
+  const canFork = !carried() && page.states === "known" && from !== null;
   useLayoutEffect(() => {
     const pressed = (/** @type {any} */ e) => {
       if (e.detail === "newest") follow();
       if (e.detail === "fork" && selected !== null) setForking(true); // while states are being rebuilt it opens as soon as they are there
       if (e.detail === "compare" && run.parent && !carried()) go(compareHash(run));
+      if (e.detail === "back" && !isCall && (lastList() || !carried())) go(lastList() || (run.batch ? `#/batches/${encodeURIComponent(run.batch.id)}` : "#/runs"));
     };
     addEventListener("symposia-key", pressed);
     return () => removeEventListener("symposia-key", pressed);
@@ -93,7 +99,7 @@ function Page({ page, route, live, again }) {
           : html`<p class="dim">${page.states === "pending" ? "The states are being rebuilt from the journal …" : steps.length ? `This run has no step ${plain(place)}.` : "No step has ended yet."}</p>`}
       </section>
     </div>
-    ${canFork && html`<${Fork} page=${page} method=${method.data} at=${selected} open=${forking} onClose=${() => setForking(false)} />`}
+    ${canFork && html`<${Fork} page=${page} method=${method.data} at=${from} open=${forking} onClose=${() => setForking(false)} />`}
   </main>`;
 }
 
@@ -123,12 +129,13 @@ function Head({ page, live, onFork, children }) {
       <span class="grow"></span>
       ${onFork && html`<button onClick=${onFork} title="Start a changed run after the step that is shown (f)">Fork</button>`}
       ${run.parent && !carried() && html`<a href=${compareHash(run)} title="key c">compare with parent</a>`}
+      ${!carried() && html`<${AgainstRun} run=${run} />`}
       <${Saves} path=${`/runs/${encodeURIComponent(run.run_id)}/export`} command=${`symposia show ${run.run_id} --html ${run.run_id}.html`} graph=${page.known_method} />
       <${Copy} text=${() => location.href} label="copy link" title="Copy the link to what is shown (y)" /></div>
     <div class="outcome"><${Outcome} run=${run} />
       ${!live.live && html`<span class="facts">${count(calls, "call")}${spent.replayed ? `, ${number(spent.replayed)} reused` : ""} · ${number((usage.prompt_tokens ?? 0) + (usage.completion_tokens ?? 0))} tokens · ${typeof run.cost_usd === "number" ? dollars(run.cost_usd) : "price not known"} · ${duration(1000 * (run.seconds ?? 0))}${page.changed?.model ? ` · ${short(page.changed.model, 40)}` : ""}</span>`}</div>
     ${question && html`<div class="question"><${Text} value=${question} run=${run.run_id} head=${260} /></div>`}
-    ${changed.length > 0 && html`<p class="dim params">${changed.map(([key, value]) => `${plain(key)} ${short(typeof value === "string" ? value : JSON.stringify(value), 40)}`).join(" · ")}</p>`}
+    ${changed.length > 0 && html`<p class="dim params">${changed.map(([key, value]) => `${plain(key)} ${short(headOf(value) ?? JSON.stringify(value), 40)}`).join(" · ")}</p>`}
     ${children}
     <${Notices} page=${page} />
   </header>`;
@@ -142,10 +149,10 @@ function Outcome({ run }) {
   const answer = headOf(run.answer) ?? (run.answer === null || run.answer === undefined ? null : typeof run.answer === "number" ? figure(run.answer) : JSON.stringify(run.answer));
   const isLong = answer !== null && (answer.length > 60 || answer.includes("\n"));
   const verdict = verdictOf(run);
-  const reference = run.reference === null || run.reference === undefined || typeof run.reference === "object" ? null : run.reference;
   return html`<span class="answer"><${Status} run=${run} />
+    ${answer === null && ["ok", "no_answer"].includes(run.status) && verdict !== null && html`<b>no answer</b>`}
     ${answer !== null && html`<b class=${isLong ? "long" : ""}>${short(isLong ? headLine(answer) : answer, 160)}</b>`}
-    ${reference !== null && verdict === false && html`<span>expected <b>${short(figure(reference), 60)}</b></span>`}
+    ${verdict === false && expected(run.reference) && html`<span>expected <b>${short(expected(run.reference), 60)}</b></span>`}
     ${run.stop_reason && html`<span class="dim">stopped: ${short(run.stop_reason, 40)}</span>`}</span>`;
 }
 
@@ -155,7 +162,7 @@ function Notices({ page }) {
   const first = page.first_divergence;
   return html`
     ${run.error && html`<div class="notice bad" role="alert"><b>✗ ${short(run.error.name, 60)}</b> <${Plain} text=${String(run.error.message).slice(0, 600)} />
-      ${run.error.place && html` <a href=${runHash(run.run_id, run.error.place)}>at ${run.error.place}</a>`}${run.error.remedy && html`<div class="dim"><${Plain} text=${String(run.error.remedy)} /></div>`}</div>`}
+      ${run.error.place && html` <a href=${runHash(run.run_id, isLost(page) ? stepOf(run.error.place) ?? "" : run.error.place)}>at ${run.error.place}</a>`}${run.error.remedy && html`<div class="dim"><${Plain} text=${String(run.error.remedy)} /></div>`}</div>`}
     ${page.states === "differs" && html`<div class="notice doubt" role="alert"><b>! The replay differs from the record at step ${first?.step}</b>${first?.node ? `, node ${plain(first.node)}` : ""}: the code has changed since version ${short(run.version, 20)}.
       What the journal holds is below; rebuilt states are left out.</div>`}
     ${page.states === "gone" && html`<div class="notice doubt" role="alert"><b>! This run cannot be replayed:</b> ${short(page.cannot_replay?.message ?? "", 300)}. What the journal holds is below.</div>`}

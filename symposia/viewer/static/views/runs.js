@@ -6,7 +6,7 @@ import { Copy, Plain, Status, Toys, Trouble, Waiting } from "../parts.js";
 import { go, runHash, withQuery } from "../route.js";
 import { Rows } from "../rows.js";
 import { termOf, toggled } from "../terms.js";
-import { age, count, dollars, figure, headOf, number, short } from "../words.js";
+import { age, count, dollars, expected, figure, headOf, number, short } from "../words.js";
 import { TextHits } from "./find.js";
 
 const FIRST = "symposia run magicore --model toy/default";
@@ -18,14 +18,16 @@ export function Runs({ route }) {
   const [after, setAfter] = useState("");
   const [older, setOlder] = useState(/** @type {any[]} */ ([]));
   const asked = useAsked(`/runs?${new URLSearchParams({ q, ...(after ? { after } : {}) })}`, { every: after ? 0 : 5 });
-  const [selected, setSelected] = useState(0);
+  const [chosen, setChosen] = useState(/** @type {string|null} */ (null)); // by its id: new runs come in above it
   useEffect(() => {
     setAfter("");
     setOlder([]);
-    setSelected(0);
+    setChosen(null);
   }, [q]);
   const page = asked.data?.items ?? [];
   const rows = nested([...older, ...page]);
+  const selected = Math.max(0, rows.findIndex((r) => idOf(r.run) === chosen));
+  const setSelected = (/** @type {number} */ n) => rows[n] && setChosen(idOf(rows[n].run));
   const open = (/** @type {number} */ n) => rows[n] && go(runHash(idOf(rows[n].run)));
   useMoves(rows.length, selected, setSelected, open);
   return html`<main class="list">
@@ -76,8 +78,8 @@ function Row({ run, level }) {
 /** An answer, and what it should have been. @param {{run: any}} props */
 export function Answer({ run }) {
   const answer = run.answer === null || run.answer === undefined ? html`<span class="dim">none</span>` : html`<b>${typeof run.answer === "number" ? figure(run.answer) : short(headOf(run.answer) ?? JSON.stringify(run.answer), 60)}</b>`;
-  const expected = run.correct === false && run.reference !== null && run.reference !== undefined && typeof run.reference !== "object" ? html` <span class="dim">expected ${short(figure(run.reference), 40)}</span>` : "";
-  return html`${answer}${expected}`;
+  const right = run.correct === false ? expected(run.reference) : "";
+  return html`${answer}${right && html` <span class="dim">expected ${short(right, 40)}</span>`}`;
 }
 
 /** What the listed runs can be filtered by. @param {{q: string, runs: any[]}} props */

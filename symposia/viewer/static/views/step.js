@@ -2,7 +2,7 @@
 
 import { html, useLayoutEffect } from "../vendor/preact.js";
 import { isSettled, useAsked } from "../api.js";
-import { Json } from "../kinds/json.js";
+import { Json, wholly } from "../kinds/json.js";
 import { Value, reaches } from "../kinds/index.js";
 import { Copy, Plain, Waiting } from "../parts.js";
 import { go, withQuery } from "../route.js";
@@ -41,11 +41,12 @@ export function StepView({ page, step, query, show, done }) {
     <${Why} step=${step} />
     ${how !== "writes" && readable ? html`<${Whole} asked=${whole} how=${how} id=${id} step=${step} query=${query} show=${show} page=${page} changed=${new Set(wrote.map((w) => w.key))} />`
       : html`${!asked.data && html`<${Waiting} asked=${asked} what=${`step ${step.n}`} />`}
-        ${asked.data && !wrote.length && html`<p class="dim">${page.states === "known" ? "This step wrote nothing new." : "What this step wrote is not known: states are rebuilt only from a replay that equals the record."}</p>`}
+        ${step.source === "open" && done && html`<p class="doubt">! This step did not end.</p>`}
+        ${asked.data && !wrote.length && step.source !== "open" && html`<p class="dim">${page.states === "known" ? "This step wrote nothing new." : "What this step wrote is not known: states are rebuilt only from a replay that equals the record."}</p>`}
         ${!known && step.digest && html`<p class="dim">digest of the state, as it was recorded: <code>${step.digest}</code></p>`}
         ${story && Object.hasOwn(whole.data?.state ?? {}, story) && html`<${Value} name=${story} value=${whole.data.state[story]} state=${whole.data.state} run=${id} hint=${show.kinds[story]} note="at the end" page=${page} n=${step.n} query=${query} />`}
         ${wrote.map((w) => html`<${Written} key=${w.key} w=${w} written=${written} now=${whole.data?.state} later=${later.data?.state} id=${id} query=${query} hint=${hintOf(show, w.key)} page=${page} step=${step} />`)}`}
-    ${asked.data && html`<${CallList} calls=${asked.data.calls ?? []} id=${id} />`}
+    ${asked.data && html`<${CallList} calls=${asked.data.calls ?? []} id=${id} n=${step.n} steps=${page.steps} query=${query} />`}
     ${(asked.data?.frames ?? []).map((/** @type {any} */ f) => html`<${Frame} key=${f.frame} frame=${f} id=${id} />`)}`;
 }
 
@@ -110,7 +111,7 @@ function Whole({ asked, how, id, step, query, show, page, changed }) {
   if (!asked.data) return html`<${Waiting} asked=${asked} what=${`the state after step ${step.n}`} />`;
   const state = asked.data.state;
   const kept = asked.data.from === "checkpoint" && html`<p class="notice doubt">! This state is LangGraph's checkpoint, kept when the run was made; it was not rebuilt.</p>`;
-  if (how === "json") return html`${kept}<p class="tools-line"><${Copy} text=${() => JSON.stringify(state, null, 2)} label="copy the whole state" /></p><${Json} value=${state} run=${id} changed=${changed} />`;
+  if (how === "json") return html`${kept}<p class="tools-line"><${Copy} text=${async () => JSON.stringify(await wholly(state, id), null, 2)} label="copy the whole state" /></p><${Json} value=${state} run=${id} changed=${changed} />`;
   const keys = Object.keys(state).sort((a, b) => rank(a, show) - rank(b, show));
   const own = (/** @type {string} */ key) => (hintOf(show, key)?.keys?.nodes ? undefined : hintOf(show, key)); // a tree stands once
   return html`${kept}${keys.map((key) => html`<${Value} key=${key} name=${key} value=${state[key]} state=${state} run=${id} hint=${own(key)} note=${changed.has(key) ? "written here" : ""} page=${page} n=${step.n} query=${query} />`)}`;

@@ -65,7 +65,7 @@ export function gistOf(step) {
   if (read.length) return plain(`→ ${[...new Set(why.goto)].map((g) => (g === "__end__" ? "the end" : g)).join(", ")} · ${read.slice(0, 3).map(([path, value]) => `${path.replace(/^.*[.\]]\.?/, "") || path} ${briefly(value)}`).join(", ")}`);
   const parts = said.slice(0, 3).map((/** @type {any} */ w) => `${w.key} ${w.head || "–"}`);
   if (parts.length) return plain(parts.join(" · "));
-  return step.source === "open" ? "did not end" : step.source === "update" ? "edited by hand" : "nothing new";
+  return step.source === "journal" ? "" : step.source === "open" ? "did not end" : step.source === "update" ? "edited by hand" : "nothing new";
 }
 
 /** @param {any} value */
