@@ -116,6 +116,10 @@ class StoreLocked(StoreError):
     """Another process holds the store's write lock."""
 
 
+class RunHeld(StoreError):
+    """A run that is to be executed is being executed already."""
+
+
 class StoreVersion(StoreError):
     """The store was written by another version of its format."""
 

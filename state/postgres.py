@@ -4,6 +4,7 @@ While a transaction is on its way the next group gathers, so the groups grow wit
 """
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -67,6 +68,14 @@ class PostgresStore(Store):
         if self._db is not None:
             await self._db.close()
             self._db = None
+
+    async def _take(self, key: int) -> bool:
+        ((taken,),) = await self.read("SELECT pg_try_advisory_lock(?)", (key,))
+        return bool(taken)
+
+    async def _let_go(self, key: int) -> None:
+        with contextlib.suppress(StoreError):  # a connection that is gone holds nothing
+            await self.read("SELECT pg_advisory_unlock(?)", (key,))
 
     async def read(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a query."""

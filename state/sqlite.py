@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from symposia.state import holding
 from symposia.state.errors import StoreError, StoreLocked
 from symposia.state.store import Store
 
@@ -30,6 +31,7 @@ class SqliteStore(Store):
     def __init__(self, path: str, lock_wait: float = LOCK_WAIT) -> None:
         """Name the file; `lock_wait` is how long, in seconds, another writer's lock is waited for."""
         super().__init__(path)
+        self._holding = f"{Path(path).resolve()}-held"
         self._lock_wait = lock_wait
         self._db: sqlite3.Connection | None = None
         self._scheduled = False
@@ -63,6 +65,16 @@ class SqliteStore(Store):
                 self._connection.execute(f"PRAGMA {pragma}")
 
         await self.patiently(switch)
+
+    async def _take(self, key: int) -> bool:
+        try:
+            return self.url == ":memory:" or holding.take(self._holding, key)
+        except OSError as error:
+            raise self._explain(error) from error
+
+    async def _let_go(self, key: int) -> None:
+        if self.url != ":memory:":
+            holding.let_go(self._holding, key)
 
     async def _gather(self) -> None:
         """Take in what workers of a batch have written beside the file, or left there when they were killed."""

@@ -8,13 +8,14 @@ commit under load), and the future of an append resolves when its row is committ
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from symposia.state import packing
-from symposia.state.errors import StoreError, StoreVersion, UnknownName
+from symposia.state.errors import RunHeld, StoreError, StoreVersion, UnknownName
 from symposia.state.packing import Blobs, decode, encode, pack, pack_shared, refs_of, unpack
 
 VERSION = 1
@@ -113,6 +114,7 @@ class Store(ABC):
         self.address = url
         """What another process opens the same store with; unlike `url` it holds a server's password."""
         self._known: set[bytes] = set()
+        self._held: set[int] = set()
         self._pending: list[tuple[list[Write], asyncio.Future[None]]] = []
 
     @abstractmethod
@@ -142,6 +144,36 @@ class Store(ABC):
     @abstractmethod
     def saver(self) -> Any:
         """LangGraph's own checkpointer over the same store, as an async context manager."""
+
+    @abstractmethod
+    async def _take(self, key: int) -> bool:
+        """Hold what a number of 64 bits stands for until `_let_go` or the end of the process; False if another process holds it."""
+
+    @abstractmethod
+    async def _let_go(self, key: int) -> None:
+        """Let others hold it."""
+
+    @asynccontextmanager
+    async def held(self, run_id: str) -> AsyncIterator[None]:
+        """Keep everybody else from executing a run: two who do buy everything twice, and mix up its steps.
+
+        Raises:
+            RunHeld: It is being executed, here or in another process.
+        """
+        key = int.from_bytes(packing.digest_of(run_id)[:8], "big", signed=True)
+        busy = RunHeld(f"run {run_id} is being executed", remedy=f"wait for its end, or stop it: symposia cancel {run_id}")
+        if key in self._held:
+            raise busy
+        self._held.add(key)
+        try:
+            if not await self._take(key):
+                raise busy
+            try:
+                yield
+            finally:
+                await self._let_go(key)
+        finally:
+            self._held.discard(key)
 
     async def __aenter__(self) -> "Store":
         """Open the store."""

@@ -56,7 +56,15 @@ async def execute(
         on_open: Is given the open run.
         alone: The run itself listens for `symposia cancel` and is on the disk at its end. A batch sets it off and does both for all of
             its runs; one that is cancelled then keeps its status, since it is only put aside.
+
+    Raises:
+        RunHeld: It is being executed already; only a run alone is held.
     """
+    async with store.held(record["run_id"]) if alone else contextlib.nullcontext():
+        return await _execute(store, record, on_event, on_open, alone)
+
+
+async def _execute(store: Store, record: dict[str, Any], on_event: Listener | None, on_open: Opened | None, alone: bool) -> Result:
     run = await reopened(store, record)
     if on_open:
         on_open(run)
@@ -136,8 +144,23 @@ async def resume(
 
     Raises:
         BadInput: The run does not wait for what is given.
+        RunHeld: It is being executed already.
     """
-    record = await store.run(run_id)
+    found = (await store.run(run_id))["run_id"]
+    async with store.held(found):
+        record = await store.run(found)  # as whoever held it before has left it
+        return await _resume(store, record, values or {}, answer, answered, on_event, on_open)
+
+
+async def _resume(
+    store: Store,
+    record: dict[str, Any],
+    values: Mapping[str, Any],
+    answer: Any,
+    answered: bool,
+    on_event: Listener | None,
+    on_open: Opened | None,
+) -> Result:
     if record["status"] in ("ok", "no_answer") and not values and not answered:
         return result_of(record, live=0)
     waiting = record.get("waiting")
@@ -150,14 +173,14 @@ async def resume(
         question = {k: v for k, v in waiting["ask"].items() if k != "place"}
         raise BadInput(f"run {record['run_id']} waits for an answer to {shorten(str(question))}", remedy="give it: --answer JSON")
     elif record["status"] == "paused" and waiting:
-        record["marks"].append({"at": waiting["step"], "values": check_values(load(record["method"]), values or {})})
+        record["marks"].append({"at": waiting["step"], "values": check_values(load(record["method"]), values)})
     elif values:
         raise BadInput(
             f"run {record['run_id']} is {record['status']}, not paused",
             remedy="`symposia fork RUN --at N --set key=json` changes a past state",
         )
     await store.go_on(record["run_id"])
-    return await execute(store, record, on_event=on_event, on_open=on_open)
+    return await _execute(store, record, on_event, on_open, alone=True)
 
 
 async def fork(

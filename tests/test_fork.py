@@ -29,7 +29,7 @@ from symposia.result import Result
 from symposia.state.ask import ask_person
 from symposia.state.base import BaseParams, BaseState, Method, Question, Sampling
 from symposia.state.channels import grow
-from symposia.state.errors import BadInput, SymposiaError, UnknownName, from_record
+from symposia.state.errors import BadInput, RunHeld, SymposiaError, UnknownName, from_record
 from symposia.state.graph import StateGraph
 from symposia.state.place import fan, here, step_of
 from symposia.state.store import Entry, Store, Usage, open_store
@@ -415,6 +415,19 @@ async def test_a_person_is_asked_once_and_the_call_before_the_question_is_not_bo
     with pytest.raises(BadInput, match="asks nobody anything"):
         await runs.resume(store, run.run_id, answer="again", answered=True)
     assert script.calls == 2
+
+
+async def test_two_who_go_on_with_a_run_at_once_buy_it_once(script, store, store_url, method):
+    counting(script)
+    run = await begin(store, method("consulting", consulting))
+    async with open_store(store_url) as other:
+        ends = await asyncio.gather(
+            *(runs.resume(each, run.run_id, answer="yes", answered=True) for each in (store, other, store)), return_exceptions=True
+        )
+    (done,) = [end for end in ends if not isinstance(end, Exception)]
+    assert all(isinstance(end, RunHeld) for end in ends if end is not done)
+    assert (done.status, script.calls) == ("ok", 2)
+    assert (await runs.replay(store, run.run_id))[0]["identical"]
 
 
 async def test_a_fork_keeps_a_persons_answer(script, store, method):

@@ -1,6 +1,7 @@
 """Both kinds of store: what comes back, how it is grouped, how many bytes it takes, and what goes wrong with which words."""
 
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -22,7 +23,7 @@ from symposia.nodes.finish import conclude
 from symposia.nodes.intake import intake
 from symposia.state.base import BaseParams, BaseState, Method, Question
 from symposia.state.channels import grow
-from symposia.state.errors import StoreError, StoreLocked, StoreVersion, UnknownName
+from symposia.state.errors import RunHeld, StoreError, StoreLocked, StoreVersion, UnknownName
 from symposia.state.graph import StateGraph
 from symposia.state.journal import Outcome, effect
 from symposia.state.packing import request_digest
@@ -580,6 +581,52 @@ async def test_two_processes_that_write_at_once_lose_nothing(store, store_url):
     found = await store.entries("run")
     assert sorted(e.place for e in found) == sorted(f"{i}.{name}.b{j}" for i in range(60) for j in range(5) for name in "ab")
     assert all(e.outcome["value"].startswith(f"{e.place.split('.')[1]} ") for e in found)
+
+
+HOLDER = """
+import asyncio
+import sys
+
+from symposia.state.store import open_store
+
+async def main():
+    async with open_store(sys.argv[1]) as store, store.held("run"):
+        print("held", flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_run_is_held_by_one_until_the_end_of_the_block_or_of_the_process(store, store_url):
+    async with open_store(store_url) as other:
+        async with store.held("run"), other.held("another"):
+            for second in (store, other):
+                with pytest.raises(RunHeld, match="run run is being executed") as held:
+                    async with second.held("run"):
+                        pass
+                assert "symposia cancel run" in str(held.value.remedy)
+        async with other.held("run"):
+            pass
+    with subprocess.Popen([sys.executable, "-c", HOLDER, store_url], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        with pytest.raises(RunHeld):
+            async with store.held("run"):
+                pass
+        holder.kill()
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(RunHeld):  # a server needs a moment to hear of it
+                async with store.held("run"):
+                    break
+            await asyncio.sleep(0.02)
+
+
+async def test_a_run_in_memory_is_held_too():
+    async with open_store(":memory:") as store, store.held("run"):
+        with pytest.raises(RunHeld):
+            async with store.held("run"):
+                pass
 
 
 # -- PostgreSQL in trouble ----------------------------------------
