@@ -116,7 +116,7 @@ class StoreLocked(StoreError):
     """Another process holds the store's write lock."""
 
 
-class RunHeld(StoreError):
+class RunHeld(SymposiaError):
     """A run that is to be executed is being executed already."""
 
 

@@ -7,6 +7,7 @@ commit under load), and the future of an append resolves when its row is committ
 
 import asyncio
 import json
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from symposia.state.packing import Blobs, decode, encode, pack, pack_shared, ref
 
 VERSION = 1
 _KNOWN_BLOBS = 20_000
+_LOOK = 0.02  # seconds between two looks at who holds a run
 _PATIENCE = 1000  # attempts: of those who add at once to the same name on a server, one succeeds each time
 
 TABLES = (
@@ -107,6 +109,8 @@ class Store(ABC):
     """Runs, entries, steps, blobs and artefacts; the two kinds of store differ in how SQL is executed and committed."""
 
     dialect: dict[str, str]
+    hold_wait = 2.0
+    """Seconds to wait for whoever executes a run: what has just ended or begun to wait for a person is still being put on the disk."""
 
     def __init__(self, url: str) -> None:
         """Remember the address; nothing is opened yet."""
@@ -161,19 +165,29 @@ class Store(ABC):
             RunHeld: It is being executed, here or in another process.
         """
         key = int.from_bytes(packing.digest_of(run_id)[:8], "big", signed=True)
-        busy = RunHeld(f"run {run_id} is being executed", remedy=f"wait for its end, or stop it: symposia cancel {run_id}")
-        if key in self._held:
-            raise busy
-        self._held.add(key)
+        deadline = time.monotonic() + self.hold_wait
+        while not await self._hold(key):
+            if time.monotonic() > deadline:
+                raise RunHeld(f"run {run_id} is being executed", remedy=f"wait for its end, or stop it: symposia cancel {run_id}")
+            await asyncio.sleep(_LOOK)
         try:
-            if not await self._take(key):
-                raise busy
-            try:
-                yield
-            finally:
-                await self._let_go(key)
+            yield
         finally:
+            await self._let_go(key)
             self._held.discard(key)
+
+    async def _hold(self, key: int) -> bool:
+        """Take it, unless a part of this process has it, which a server would grant it once more."""
+        if key in self._held:
+            return False
+        self._held.add(key)
+        taken = False
+        try:
+            taken = await self._take(key)
+        finally:
+            if not taken:
+                self._held.discard(key)
+        return taken
 
     async def __aenter__(self) -> "Store":
         """Open the store."""

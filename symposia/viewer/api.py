@@ -21,7 +21,7 @@ from symposia import __version__
 from symposia.output import finite
 from symposia.serve.errors import Refused
 from symposia.serve.guard import Rules
-from symposia.state.errors import BadInput, StoreError, SymposiaError, UnknownName, shorten
+from symposia.state.errors import BadInput, RunHeld, StoreError, SymposiaError, UnknownName, shorten
 from symposia.state.packing import digest
 from symposia.state.store import Store
 from symposia.viewer import acts, reads
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("symposia.viewer")
 _PACK_FROM = 1_000  # bytes of an answer that are worth packing
 _OURS = ("/static/", "/api/")
-_STATUSES: tuple[tuple[type[SymposiaError], int], ...] = ((UnknownName, 404), (BadInput, 400), (StoreError, 503), (SymposiaError, 500))
+_STATUSES: tuple[tuple[type[SymposiaError], int], ...] = (
+    *((UnknownName, 404), (BadInput, 400), (RunHeld, 409)),
+    *((StoreError, 503), (SymposiaError, 500)),
+)
 Reading = Callable[[Desk, Store], Awaitable[Any]]
 
 
