@@ -7,6 +7,7 @@ calls of one subgraph never share a place.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, ClassVar, Protocol, cast
 
 from langchain_core.messages import convert_to_messages
@@ -14,7 +15,7 @@ from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.channels import DeltaChannel
 from langgraph.graph import StateGraph as LangGraphStateGraph
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import StateUpdate
+from langgraph.types import Command, StateUpdate
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 from typing_extensions import get_type_hints
 
@@ -127,6 +128,8 @@ class JournaledGraph(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         Raises:
             BadInput: A message holds something that the method cannot read.
         """
+        if isinstance(input, Command):
+            return _without_images(input)
         if not isinstance(input, Mapping) or "question" not in self.channels or not (input.get("question") or input.get("messages")):
             return input
         takes, images, asked = "images" in get_type_hints(self.builder.input_schema), list[str](), dict(input)
@@ -155,6 +158,14 @@ class StateGraph(LangGraphStateGraph[StateT, ContextT, InputT, OutputT]):
 def _namespace(config: Any) -> str:
     """LangGraph's namespace of the calling task, which names the subgraph in a stream."""
     return str(_configured(config, "checkpoint_ns") or "")
+
+
+def _without_images(command: Command[Any]) -> Command[Any]:
+    """A command that writes, of images in messages, the marks, as an edit does."""
+    written = command._update_as_tuples()
+    if not any(key == "messages" for key, _ in written):
+        return command
+    return replace(command, update=[(key, without_images(value) if key == "messages" else value) for key, value in written])
 
 
 def _inherits(config: Any, schema: type) -> bool:

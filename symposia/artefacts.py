@@ -70,6 +70,8 @@ def _rows_to_prepare(loaded: Loaded, rows: Sequence[Mapping[str, Any]], params: 
     """
     kept = getattr(loaded.module, "PREPARE_PARAMS", None)
     if kept is not None:
+        for name in params.keys() - kept:  # also of what records leave out where it is the default
+            del params[name]
         params.update({name: value for name, value in loaded.params().model_dump(mode="json").items() if name not in kept})
     own = getattr(loaded.module, "prepare_rows", None)
     if own is not None:

@@ -89,7 +89,7 @@ async def _finished_rows(store: Store, method: str, out: Path) -> list[Finished]
         say(note)
     if not found.lines:
         raise BadInput(f"{out} holds no line", remedy="name an output of `symposia batch METHOD IN -o OUT.jsonl`")
-    ordered = sorted((line for line in found.lines if line.finished), key=lambda line: (line.repeat, line.row))
+    ordered = sorted((line for line in found.lines if line.finished), key=lambda line: (line.repeat, line.row is None, line.row))
     return await finished_runs(store, [_run_of(line) for line in ordered], method)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from symposia.registry import Loaded
-from symposia.state.chats import plain_chat, without_images
+from symposia.state.chats import kept_messages, plain_chat
 from symposia.state.errors import BadInput, UnknownName
 from symposia.state.images import check_images
 from symposia.state.packing import sound_all
@@ -72,14 +72,14 @@ def row_input(loaded: Loaded, row: Mapping[str, Any]) -> tuple[dict[str, Any], A
 
 
 def check_values(loaded: Loaded, values: Mapping[str, Any]) -> dict[str, Any]:
-    """State keys that may be set; of images in messages the marks are kept.
+    """State keys that may be set, as JSON; of images in messages the marks are kept.
 
     Raises:
         UnknownName: A key the state does not have.
-        BadInput: A message holds, besides images, what cannot be read.
+        BadInput: `messages` are none, or one holds, besides images, what cannot be read.
     """
     keys = [k for k in loaded.module.graph.channels if not k.startswith(("__", "branch:"))]
     for key in values:
         if key not in keys:
             raise UnknownName.of("state key", key, keys, remedy=f"{loaded.method.name} has {', '.join(keys)}")
-    return {k: sound_all(without_images(v) if k == "messages" else v) for k, v in values.items()}
+    return {k: sound_all(kept_messages(v) if k == "messages" else v) for k, v in values.items()}

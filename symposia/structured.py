@@ -29,16 +29,29 @@ def form_of(schema: Any, method: str, strict: bool | None) -> dict[str, Any]:
     """
     if method == "json_mode":
         return {"type": "json_object"}
-    given = schema
-    if isinstance(schema, Mapping) and schema and not {"title", "name", "function"} & set(schema):
-        given = {"title": _NAME, **schema}
+    given = _described(schema)
     try:
-        made = convert_to_json_schema(given, strict=strict)
+        made = given if _is_whole(given) else convert_to_json_schema(given, strict=strict)
     except Exception as error:  # whatever a class or a dict that is none of these makes LangChain or pydantic raise
         what = f"{shorten(repr(schema), 80)} is no schema: {shorten(str(error), 80)}"
         raise BadInput(what, remedy="give a pydantic class, a TypedDict, or a JSON schema") from None
     name = re.sub(r"[^A-Za-z0-9_-]", "_", str(made["title"]))[:64] or _NAME
     return {"type": "json_schema", "json_schema": {"name": name, "schema": made, **({"strict": strict} if strict is not None else {})}}
+
+
+def _described(schema: Any) -> Any:
+    """What describes the answer, with a title: the schema itself, or that of a whole `response_format`, as LangChain takes it too."""
+    if not isinstance(schema, Mapping) or not schema:
+        return schema
+    inner = schema.get("json_schema") if schema.get("type") == "json_schema" else schema
+    if isinstance(inner, Mapping) and isinstance(inner.get("schema"), Mapping):
+        return {**inner["schema"], "title": inner.get("name", _NAME)}
+    return schema if {"title", "name", "function"} & set(schema) else {"title": _NAME, **schema}
+
+
+def _is_whole(given: Any) -> bool:
+    """Whether it is a JSON schema that says without `properties` what an answer is, of which LangChain would keep the title alone."""
+    return isinstance(given, Mapping) and "title" in given and "properties" not in given and bool(set(given) - {"title", "description"})
 
 
 def structured(model: Runnable[Any, Any], schema: Any, *, include_raw: bool) -> Runnable[Any, Any]:

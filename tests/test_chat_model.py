@@ -20,6 +20,7 @@ import symposia
 from symposia import ChatModel, runs
 from symposia.state.errors import BadInput, ModelNotFound, SymposiaError, UnknownName
 from symposia.state.graph import StateGraph as JournaledStateGraph
+from symposia.structured import form_of
 from symposia.tools.settings import configure
 
 QUESTION = "Lena has 12 marbles. She finds 7 more marbles. How many marbles does Lena have now?"
@@ -308,6 +309,21 @@ async def test_an_answer_of_a_schema_from_the_model_that_writes_it(served, sqlit
         assert form["json_schema"]["schema"]["properties"] == {"n": {"type": "integer"}}
     (record,) = await sqlite.runs()
     assert (await runs.replay(sqlite, record["run_id"]))[0]["identical"]
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        {"title": "answer", "$ref": "#/$defs/Count", "$defs": {"Count": {"type": "object", "properties": {"n": {"type": "integer"}}}}},
+        {"name": "answer", "schema": {"type": "object", "properties": {"n": {"type": "integer"}}}},
+        {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object", "properties": {"n": {"type": "integer"}}}}},
+    ],
+)
+def test_nothing_of_a_schema_is_lost(schema):
+    form = form_of(schema, "json_schema", None)["json_schema"]
+    inner = schema.get("json_schema", schema)
+    assert form == {"name": "answer", "schema": {**inner.get("schema", inner), "title": "answer"}}
 
 
 async def test_a_reply_that_does_not_fit_a_schema_is_told_beside_the_message(served, sqlite):

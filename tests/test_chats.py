@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Overwrite
+from langgraph.types import Command, Overwrite
 
 import symposia
 from symposia import runs
@@ -56,6 +56,8 @@ async def test_a_chat_of_langchain_is_an_input_of_a_run(script, sqlite):
         ("chain_of_thought", [{"role": "root", "content": "x"}], "`messages` is no chat"),
         ("chain_of_thought", [("user", [7])], "`messages` is no chat"),
         ("chain_of_thought", [("user", [{"type": "image_url", "image_url": {"url": "https://127.0.0.1/x"}}])], "nothing is fetched"),
+        ("chain_of_thought", [("user", [{"type": "input_image", "image_url": PNG}])], "'input_image' cannot be read"),
+        ("chain_of_thought", [ChatMessage(role="critic", content="x")], "`messages` is no chat"),
         ("magicore", [("user", PARTS)], "this method reads none"),
     ],
 )
@@ -75,6 +77,36 @@ async def test_an_edit_of_a_thread_keeps_the_marks_of_images(script):
         values = (await graph.aget_state(thread)).values
         assert values["messages"][-1].content == MARKED
         assert PNG not in str(values)
+    await graph.ainvoke(Command(update={"messages": [HumanMessage(PARTS)]}, goto="finish"), thread, context=GIVEN)
+    values = (await graph.aget_state(thread)).values
+    assert MARKED in [message.content for message in values["messages"][-2:]]
+    assert PNG not in str(values)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [HumanMessage("a")],
+        HumanMessage("a"),
+        {"role": "user", "content": "a"},
+        "a",
+        [{"type": "human", "data": {"content": "a"}}, ("user", "a")],
+    ],
+    ids=["message", "one message", "one dict", "text", "of both forms"],
+)
+async def test_a_fork_may_set_messages_in_any_form(script, sqlite, written):
+    script.answer = lambda node, messages: "\\boxed{4}"
+    made = await symposia.arun("chain_of_thought", "q", params=GIVEN, store=sqlite)
+    forked = await symposia.afork(made.run_id, at=1, values={"messages": written}, store=sqlite)
+    report, execution = await runs.replay(sqlite, forked.run_id)
+    chat = [message.content for message in execution.values["messages"]]
+    assert (report["identical"], chat[:-1]) == (True, ["a"] * (len(written) if isinstance(written, list) else 1))
+
+
+@pytest.mark.parametrize("written", [7, [{"role": "root"}], [{"data": 7}]])
+def test_an_edit_that_sets_no_messages_is_refused(written):
+    with pytest.raises(BadInput, match="`messages` is no chat"):
+        check_values(load("chain_of_thought"), {"messages": written})
 
 
 def test_an_edit_of_a_run_keeps_the_marks_of_images():

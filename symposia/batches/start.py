@@ -119,7 +119,8 @@ async def _plan(store: Store, config: Config, asked: Asked, given: dict[str, Any
             store, out, asked.method, given, rows, source=str(asked.source), grader=grader, repeats=asked.repeats, retry=asked.retry
         )
     notes: list[str] = []
-    lines = read_lines(asked.origin, notes)
+    found = read_lines(asked.origin, notes)
+    lines = list({str(line.get("run_id", place)): (place, line) for place, line in found}.values())  # of two lines for a run, the last
     for note in notes:
         output.say(note)
     if asked.limit:
