@@ -42,7 +42,7 @@ from functools import partial
 from typing import Annotated, Any, Literal, NotRequired, Self
 
 from langgraph.graph import END, START
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from symposia.graphs import _mutagrep_index
 from symposia.graphs._mutagrep_index import PREPARE_PARAMS as PREPARE_PARAMS
@@ -184,6 +184,11 @@ class Params(IndexParams):
             given = {"mutate_requests": 1, **given}
         return given
 
+    @model_serializer(mode="wrap")
+    def _recorded(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `at_once` out where it is 1: so runs and indexes from before it was there are still found the same."""
+        return {name: value for name, value in write(self).items() if name != "at_once" or value > 1}
+
     @model_validator(mode="after")
     def _is_chain(self) -> Self:
         if self.strategy == "linear" and (self.successor != "monotonic" or self.branching != 1):
@@ -204,8 +209,8 @@ class State(Request):
     """Plans that wait, in the order in which they were made."""
     visited: Annotated[list[str], grow]
     current: str
-    taken: list[str]
-    """The plans that are gone on from at once, the current one first."""
+    taken: NotRequired[list[str]]
+    """The plans that are gone on from where these are `at_once`, the current one first."""
     proposals: list[Proposal]
     children: list[str]
     expansions: Annotated[list[Expansion], grow]
@@ -242,12 +247,13 @@ def after_guard(state: State) -> Literal["select", "select_best"]:
 
 def select(state: State) -> dict[str, Any]:
     """Take the next plan from those waiting, or the next `at_once`, as long as there is room for what comes of them."""
-    params, waiting, taken = state["params"], list(state["frontier"]), list[str]()
-    left = plans.room(state["nodes"], params["node_budget"])
-    while waiting and len(taken) < params["at_once"] and len(taken) * params["branching"] < left:
-        taken.append(plans.take_next(params["strategy"], waiting, state["scores"]))
+    params, waiting, taken = Params.of(state), list(state["frontier"]), list[str]()
+    left = plans.room(state["nodes"], params.node_budget)
+    while waiting and len(taken) < params.at_once and len(taken) * params.branching < left:
+        taken.append(plans.take_next(params.strategy, waiting, state["scores"]))
         waiting.remove(taken[-1])
-    return {"current": taken[0], "taken": taken, "visited": taken, "frontier": waiting}
+    several = {"taken": taken} if params.at_once > 1 or state.get("taken") else {}  # of a fork that goes on with one at a time
+    return {"current": taken[0], **several, "visited": taken, "frontier": waiting}
 
 
 async def goal_test(state: State) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class Planned(TypedDict):
     starting_symbols: list[str]
     nodes: dict[str, PlanNode]
     current: str
-    taken: list[str]
+    taken: NotRequired[list[str]]
 
 
 Reader = Callable[[str], tuple[str, list[tuple[int | None, str]]]]

@@ -127,6 +127,24 @@ async def test_several_plans_are_gone_on_from_at_once(script, given):
     assert (out["search_state"], planner.samples) == ("BUDGET_EXCEEDED", 21 if "ask_all" in given else 19)
 
 
+async def test_a_search_that_takes_one_plan_at_a_time_is_as_those_from_before_there_could_be_several(script, sqlite):
+    assert "at_once" not in Params().model_dump(mode="json")
+    assert Params.model_validate_json(Params(at_once=3).model_dump_json()).at_once == 3
+    Planner(script)
+    given = {"model": "script/any", "node_budget": 20, "at_once": 3, "code_samples": 0}
+    several = await runs.start(sqlite, runs.new_record("mutagrep", given, ASKED))
+    seen = await runs.replay(sqlite, several.run_id)
+    assert (seen[0]["identical"], len(seen[1].values["taken"])) == (True, 3)
+    assert "taken" not in await run(node_budget=4)
+    before_select = [s.step for s in await sqlite.steps(several.run_id) if s.next == ["select"]]
+    forked = await runs.fork(sqlite, several.run_id, before_select[2], params={"at_once": 1})
+    made = (await runs.replay(sqlite, forked.run_id))[1].values
+    rest = made["visited"][4:]
+    assert rest, "it went on after the round of three"
+    assert [sum(node["parent"] == plan for node in made["nodes"].values()) for plan in rest] == [3] * (len(rest) - 1) + [1]
+    assert made["taken"] == rest[-1:]
+
+
 async def test_of_plans_taken_at_once_one_may_be_the_goal_and_others_too_deep(script):
     Planner(script, lambda prompt, n: reply(*[f"{TOPICS[i]} {n}" for i in range(1 + n % 4)]))
     out = await run(node_budget=30, at_once=4, goal_score=9, strategy="breadth_first")

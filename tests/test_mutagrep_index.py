@@ -357,7 +357,7 @@ async def test_prepare_makes_an_index_once_for_the_same_files_and_anew_for_other
     given = {"model": "script/any", "seed": 1}
     first = await artefacts.prepare(sqlite, "mutagrep", rows, given)
     assert (first["status"], first["calls"]["by_role"], script.calls) == ("ok", {"describer": 5}, 5)
-    again = await artefacts.prepare(sqlite, "mutagrep", rows, {**given, "node_budget": 7})
+    again = await artefacts.prepare(sqlite, "mutagrep", rows, {**given, "node_budget": 7, "at_once": 2})
     assert (again["artefact_id"], script.calls) == (first["artefact_id"], 5)
     core = await artefacts.prepare(sqlite, "mutagrep", rows, {**given, "core_files": ["zoo/dogs.py"]})
     assert (core["content"]["n_symbols"], script.calls) == (2, 7)

@@ -24,6 +24,7 @@ from symposia.tools import trees
 from symposia.tools.pairs import Label, Rules, classify, correct, find_pairs, labels, one_answer
 from symposia.tools.preferences import ARMS, SPLITS, balance, export, split
 from symposia.tools.settings import configure
+from symposia.tools.trees import masked
 
 ACCEPTED = ["Paris", "City of Light"]
 LIGHT = "city of light"
@@ -553,6 +554,20 @@ async def test_pbt_confidence_is_read_at_every_turn_from_a_dialogue_without_its_
     turns = [node for node in state["tree"]["nodes"] if node["id"] != "r"]
     assert {node["confidence"] for node in turns} == {None}  # this model tells no probabilities
     assert len(harvest(state, ACCEPTED)) == 3
+
+
+def test_pbt_answers_that_are_words_of_a_mask_or_names_of_agents_are_masked_once():
+    texts = {"r.0": "Of both, B.", "r.0.0": "No, answer A is right.", "r.0.0.0": "Then B it is, not A: the answer."}
+    graph = grown(dict(zip(texts, ("B", "A", "answer"), strict=True)))
+    for turn, text in texts.items():
+        graph.nodes[turn]["text"] = text
+    first, second, third = "[answer of A]", "[answer of B]", "[answer of A]"
+    assert masked(graph, "r.0.0.0") == [
+        f"A: Of both, {first}.",
+        f"B: No, {third} {second} is right.",
+        f"A: Then {first} it is, not {second}: the {third}.",
+    ]
+    assert masked(grown({"r.0": "NONE"}), "r.0") == ["A: [r.0] It is so."]
 
 
 @pytest.mark.parametrize("released", [False, True])

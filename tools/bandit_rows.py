@@ -104,7 +104,7 @@ async def choose_arm(store: Store | None, row: Row, key: str, context: Sequence[
         key: What the choice is for; made again for the same, it is the same choice.
         context: The choice's context.
         chance: A random number in [0, 1).
-        note: Whether the choice is to bring a reward, and so counts in the warm-up.
+        note: Whether the choice counts, in the warm-up and for whose turn is next.
 
     Raises:
         BadInput: The name stands for a bandit that chooses among other arms, or otherwise.

@@ -130,10 +130,15 @@ def masked(graph: "Graph", turn: str) -> list[str]:
     """The dialogue up to a turn, a line each, with all answers that its turns give masked; nothing for a turn without a text."""
     said = [graph.nodes[one] for one in path_to(graph, turn)]
     found = {str(data["answers"][data["agent"]]): f"[answer of {data['agent']}]" for data in reversed(said)}
-    lines = [f"{data['agent']}: {data['text']}" for data in said if data["text"]]
-    for answer, mask in sorted(((one, mask) for one, mask in found.items() if is_answer(one)), key=lambda pair: -len(pair[0])):
-        sign = re.compile(rf"(?<!\w){re.escape(answer)}(?!\w)", re.IGNORECASE)
-        lines = [sign.sub(mask, line) for line in lines]
+    answers = sorted(filter(is_answer, found), key=len, reverse=True)
+    any_of = "|".join(f"({re.escape(answer)})" for answer in answers) or "(?!)"
+    sign = re.compile(rf"(?<!\w)(?:{any_of})(?!\w)", re.IGNORECASE)
+
+    def mask(text: str) -> str:
+        # In one pass, since an answer may be a word of a mask, such as the name of an agent where letters are chosen among.
+        return sign.sub(lambda hit: found[answers[int(hit.lastindex or 0) - 1]], text)
+
+    lines = [f"{data['agent']}: {mask(data['text'])}" for data in said if data["text"]]
     return lines if graph.nodes[turn]["text"] else []
 
 

@@ -366,6 +366,15 @@ def test_a_tree_says_how_branches_went_and_why_they_ended(played: Desk) -> None:
     says(early, "2 nodes")
 
 
+def test_a_fork_says_what_a_record_leaves_out_where_it_is_the_default(played: Desk) -> None:
+    at(played, "pbt", "verify_kind", "tree")
+    played.press("f")
+    choices = played.page.locator("dialog").get_by_label("confidence").locator("option")
+    choices.first.wait_for(state="attached")
+    assert choices.all_inner_texts() == ["false", "true"]
+    played.press("Escape")
+
+
 def test_a_plan_says_why_this_branch(played: Desk) -> None:
     section = at(played, "mutagrep", "select_best", "best")
     says(section, "the chosen path is marked")

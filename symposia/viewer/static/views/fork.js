@@ -96,7 +96,8 @@ function Roles({ page, method, draft, set }) {
 function Params({ page, method, draft, set }) {
   const known = Object.entries(method?.schemas?.params?.properties ?? {}).filter(([key]) => !HIDDEN.includes(key));
   return html`<fieldset><legend>Parameters</legend>${known.map(([key, schema]) => {
-    const [now, choices] = [JSON.stringify(page.params?.[key] ?? null), choicesOf(schema)];
+    const usual = /** @type {any} */ (schema).default ?? null; // of what a record leaves out where it is the default
+    const [now, choices] = [JSON.stringify(key in (page.params ?? {}) ? page.params[key] : usual), choicesOf(schema)];
     return html`<label key=${key} title=${plain(/** @type {any} */ (schema).description ?? "")}><span>${plain(key)}</span>
       ${choices ? html`<select class="menu" value=${draft.params[key] ?? ""} onChange=${set(key)}><option value="">${plain(now)}</option>${choices.filter((c) => JSON.stringify(c) !== now).map((c) => html`<option key=${c} value=${JSON.stringify(c)}>${plain(JSON.stringify(c))}</option>`)}</select>`
         : html`<input value=${draft.params[key] ?? ""} placeholder=${now} onInput=${set(key)} spellcheck="false" autocomplete="off" />`}</label>`;
