@@ -92,12 +92,12 @@ async def _send(role: str, request: dict[str, Any], seed: int | None, slots: Lim
     tokens = slots.rates.estimate(body["messages"], body.get("n", 1), body.get("max_tokens")) if slots.rates else 0.0
     probable = "top_logprobs" in request
     tell = telling() if body.get("n", 1) == 1 and not probable else None
+    if left_out:
+        usage.notes["left_out"] = left_out
     reply = await retrying(lambda: _once(options, tell), usage, slots, tokens=tokens)
     _account(usage, reply, price(routed["model"]))
     if slots.rates:
         slots.rates.used(tokens, usage.prompt_tokens, usage.completion_tokens, usage.calls)
-    if left_out:
-        usage.notes["left_out"] = left_out
     return Outcome({"choices": [_choice(c, probable) for c in reply.choices if not _empty(c)]}, usage)
 
 
