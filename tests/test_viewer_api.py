@@ -420,8 +420,11 @@ def test_copies_run_as_they_are_and_hold_no_key(tmp_path: Path) -> None:
         assert copies({"model": model, "messages": []}, None) == {"curl": None, "python": None}
     for model in ("anthropic/claude", "claude-any", "hosted_vllm/any"):  # of another interface, or nobody knows where
         assert copies({"model": model, "messages": []}, None)["curl"] is None
-    bare = copies({"model": "my-model", "messages": []}, None)  # of a server whose address is not configured now
-    assert "${OPENAI_BASE_URL:-" in str(bare["curl"]) and "model='openai/my-model'" in str(bare["python"])
+    for model in ("my-model", "meta-llama/Llama-3.1-8B"):  # of a server whose address is not configured now
+        bare = copies({"model": model, "messages": []}, None)
+        assert "${OPENAI_BASE_URL:-" in str(bare["curl"]) and f"model='openai/{model}'" in str(bare["python"])
+    unsent = {"logprobs": True, "top_logprobs": 5, "min_tokens": 3}  # as of a call that failed: min_tokens was not noted
+    assert not set(unsent) & set(re.findall(r"\w+", str(copies({"model": "gpt-4o", "messages": [], **unsent}, None, ["top_logprobs"]))))
     pictured = [{"role": "user", "content": f"[image {'ab' * 32}] What is it?"}]
     assert copies({"model": "gpt-4o", "messages": pictured}, None) == {"curl": None, "python": None}
 
@@ -437,7 +440,7 @@ def test_curl_sends_what_was_sent_through_a_real_shell(tmp_path: Path, long: boo
         "response_format": {"type": "json_object"},
     }
     before = vars(configure())
-    configure(api_base="http://me:secret@127.0.0.1:1/v1/", api_key="k")
+    configure(api_base="http://me:secret@127.0.0.1:1/v1/?key=secret", api_key="k")
     try:
         made = copies(request, 7, ["response_format"])
         other = copies({**request, "model": "anthropic/claude"}, 7)

@@ -152,7 +152,7 @@ def test_a_filter_names_any_key_of_a_state() -> None:
     assert all('"' not in key for key in row["state"]), "no filter could name it"
 
 
-async def test_answers_on_the_way_are_judged_as_batches_judge_them() -> None:
+async def test_answers_on_the_way_are_judged_as_batches_judge_them(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = [
         {"wrote": {"answers": {"value": [["1/2", None], ["0.50", "0.3"]]}, "notes": {"value": "7"}}},
         {"wrote": {"turns": {"value": [{"said": "3/6", "text": "9"}]}}},
@@ -161,6 +161,8 @@ async def test_answers_on_the_way_are_judged_as_batches_judge_them() -> None:
     judged = await verdicts(steps, {"task": "math"}, show, ["\\frac{1}{2}", "none"])
     assert judged == [["1/2", True], ["0.50", True], ["0.3", False], ["3/6", True]]
     assert await verdicts(steps, {}, show, None) == await verdicts(steps, {}, show, {"tests": []}) == []
+    monkeypatch.setattr("symposia.viewer.verdicts._PATIENCE", -1.0)
+    assert await verdicts(steps, {"task": "math"}, show, ["7"]) == [], "a page does not wait for algebra without end"
 
 
 def test_the_term_that_removed_the_last_row_is_named() -> None:

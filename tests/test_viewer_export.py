@@ -17,7 +17,7 @@ import pytest
 from conftest import SCRIPT, Script
 from serving import served
 
-from symposia import __version__, artefacts, records, runs
+from symposia import __version__, artefacts, records, registry, runs
 from symposia.api import abatch
 from symposia.state.store import Store, open_store
 from symposia.tools.providers import litellm
@@ -27,7 +27,7 @@ from symposia.viewer.export import write_page
 
 SECRET = "Say what half of it is"  # stands in a prompt of one's own
 GIVEN = {"model": "script/any", "k": 2, "max_rounds": 1, "calib_mean": 2.0, "confidence_threshold": 1.0}
-GRADES = {"reference", "correct", "turning", "right", "graded", "accuracy", "table", "test"}
+GRADES = {"reference", "correct", "turning", "judged", "right", "graded", "accuracy", "table", "test"}
 KNOWN = "98765"  # a reference that stands nowhere else
 VERDICT = {"grader": "judge", "replies": [f"It says 18, and {KNOWN} is right. VERDICT: incorrect"], "verdicts": {"known first": False}}
 
@@ -222,6 +222,12 @@ def test_prompts_and_references_are_left_out_of_every_kind_of_file(home: Home, f
         assert about["without"] == ["prompts", "references"] and "--without prompts,references" in about["command"]
         told = held_in(whole) if form == "html" else json.loads(whole)
         assert values_of(told, {"reference", "table"}) or (form == "json" and query.get("a") == ids["one"]), path
+
+
+def test_no_part_of_a_methods_state_goes_with_the_references() -> None:
+    for name in registry.names():
+        keys = dict.fromkeys(registry.load(name).compile().channels, "kept")
+        assert carried.without(keys, ("references",)) == keys, name
 
 
 def test_a_file_names_its_toys_and_the_command_that_makes_it_again(home: Home, symposia: Any, folder: Path) -> None:

@@ -25,7 +25,7 @@ RUNS = 20
 """Runs of a batch that come whole with its page, unless somebody says how many."""
 _GONE = {
     "prompts": ("request", "copy", "prompts", "complaint"),
-    "references": ("reference", "correct", "turning", "verdicts", "grade", "grader"),
+    "references": ("reference", "correct", "turning", "judged", "grade", "grader"),
 }
 """Names of the fields that hold a part."""
 _GRADES = ("right", "graded", "accuracy", "table", "test")

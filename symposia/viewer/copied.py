@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from symposia.tools.compatible import NAME
-from symposia.tools.providers import route
+from symposia.tools.providers import litellm, route
 
 _OPENAI = "https://api.openai.com/v1"
 _LONGEST = 100_000  # characters of one argument; Linux takes 128 KiB, so a longer body is read from a here document
@@ -23,6 +23,8 @@ _IMAGE = re.compile(r"\[image [0-9a-f]{32,}\]")
 """What stands in a prompt for an image, whose data the journal does not hold."""
 _OURS = "min_tokens"
 """A field that only compatible servers know, and that LiteLLM sends on as it is."""
+_TAKING = ("hosted_vllm/", f"{NAME}/")
+"""Where it is sent."""
 
 
 def copies(request: Mapping[str, Any], seed: int | None, left_out: Collection[str] = ()) -> dict[str, str | None]:
@@ -35,16 +37,27 @@ def copies(request: Mapping[str, Any], seed: int | None, left_out: Collection[st
         seed: The call's own seed, if it was sent one.
         left_out: Fields that the provider does not know, and that were not sent.
     """
-    body = {key: value for key, value in request.items() if key not in left_out} | ({"seed": seed} if seed is not None else {})
-    model = str(body["model"])
-    if model.startswith(_HERE) or _IMAGE.search(json.dumps(body["messages"])):
+    model = str(request["model"])
+    if model.startswith(_HERE) or _IMAGE.search(json.dumps(request["messages"])):
         return {"curl": None, "python": None}
     routed = route(model)
     name, address = str(routed["model"]), _bare(str(routed["api_base"])) if "api_base" in routed else None
-    if address is None and "/" not in name and not _OPENAIS.match(name) and not _OTHERS.match(name):
+    homeless = address is None and _is_homeless(name)
+    unsent = {*left_out, *(("logprobs",) if "top_logprobs" in left_out else ())}
+    if not homeless and not name.startswith(_TAKING):
+        unsent.add(_OURS)  # of a call that failed nobody noted what was left out
+    body = {key: value for key, value in request.items() if key not in unsent} | ({"seed": seed} if seed is not None else {})
+    if homeless:
         return {"curl": _curl(body, name, _SOMEWHERE), "python": _python(body, f"openai/{name}", None)}
     asked = _OPENAI if address is None and _OPENAIS.match(name) else None if name.startswith("text-completion") else address
     return {"curl": _curl(body, name, asked) if asked else None, "python": _python(body, name, address)}
+
+
+def _is_homeless(name: str) -> bool:
+    """Whether a name says no provider, such as `meta-llama/Llama-3.1-8B`, so that it was asked at an address of one's own."""
+    if "/" in name:
+        return name.partition("/")[0] not in {str(getattr(each, "value", each)) for each in litellm().provider_list}
+    return not _OPENAIS.match(name) and not _OTHERS.match(name)
 
 
 def _curl(body: Mapping[str, Any], model: str, address: str) -> str:
@@ -71,6 +84,6 @@ def _python(body: Mapping[str, Any], model: str, address: str | None) -> str:
 
 
 def _bare(address: str) -> str:
-    """Where requests go, without a name or password that stands in the address."""
-    parts = urlsplit(address.rstrip("/"))
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    """Where requests go, without a name, a password or a query, in which a key may stand."""
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl().rstrip("/")

@@ -86,7 +86,7 @@ class Book:
         run = {**head_of(seen.record, seen.entries), "correct": await verdict_of(seen.record)}
         page = {**run_page(seen, run), "states": standing(seen), "steps": lines}
         page |= {"first_divergence": divergence(seen.first_divergence), "cannot_replay": seen.cannot_replay}
-        page["verdicts"] = await verdicts(steps, states[max(states)] if states and seen.trusted else {}, show, seen.record["reference"])
+        page["judged"] = await verdicts(steps, states[max(states)] if states and seen.trusted else {}, show, seen.record["reference"])
         page["saved"] = seen.record["checkpoints"] == "each" and not seen.cannot_replay
         return cls(seen, page, steps, readings=dict(readings or {}))
 

@@ -1,5 +1,6 @@
 """Whether the answers that a run held on its way are right: judged as batches judge them, so that a page and its batch say the same."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,11 +10,14 @@ from symposia.viewer.persuasion import FIELDS, held_in, is_right
 from symposia.viewer.turning import comparable
 
 _MOST = 200  # answers of a run that are judged
+_PATIENCE = 2.0  # seconds until no further answer is judged: the page waits, and one comparison by algebra may take five
 _LONG = 200  # characters of an answer above which it is a text
 
 
 async def verdicts(steps: Sequence[Mapping[str, Any]], last: Mapping[str, Any], show: Show, reference: Any) -> list[list[Any]]:
     """`[answer, whether it is right]` of the answers in a run; none without a reference that answers can be held against.
+
+    Answers that would take the page too long are left out.
 
     Args:
         steps: The steps with the values that they wrote.
@@ -26,7 +30,13 @@ async def verdicts(steps: Sequence[Mapping[str, Any]], last: Mapping[str, Any], 
     given = last.get("task")
     task = given if isinstance(given, str) and given in TASKS else "auto"
     found = {repr(answer): answer for answer in _answers(steps, last, show)}
-    return [[answer, await is_right(reference, answer, task)] for answer in list(found.values())[:_MOST]]
+    judged: list[list[Any]] = []
+    until = time.monotonic() + _PATIENCE
+    for answer in list(found.values())[:_MOST]:
+        if time.monotonic() > until:
+            break
+        judged.append([answer, await is_right(reference, answer, task)])
+    return judged
 
 
 def _answers(steps: Sequence[Mapping[str, Any]], last: Mapping[str, Any], show: Show) -> Iterator[Any]:

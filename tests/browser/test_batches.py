@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 from browser_home import HARD, OMAR, ZARA, Desk, Shelf, filled, one, seated
 from gated import GATES, going
 from langgraph.graph import END, START
+from playwright.sync_api import expect
 from pydantic import Field
 from scripted import SCRIPT, Script
 from serving import served
@@ -187,7 +189,7 @@ def test_a_filter_that_leaves_nothing_names_what_removed_the_last_row(desk: Desk
     desk.page.locator(".empty code", has_text="error:ReplyError").first.wait_for()
     desk.page.get_by_role("button", name="Take error:ReplyError out").click()
     desk.sees("1 of 6 rows")
-    assert desk.page.locator("#find").input_value() == "status:ok correct:no"
+    expect(desk.page.locator("#find")).to_have_value("status:ok correct:no")
 
 
 def test_a_menu_writes_the_filter_and_the_address_keeps_it(desk: Desk) -> None:
@@ -198,7 +200,7 @@ def test_a_menu_writes_the_filter_and_the_address_keeps_it(desk: Desk) -> None:
     desk.sees("2 of 6 rows")
     menu.select_option("error:ReplyError node:review")
     desk.sees("No row passes")
-    assert desk.page.locator("#find").input_value() == "correct:yes error:ReplyError node:review"
+    expect(desk.page.locator("#find")).to_have_value("correct:yes error:ReplyError node:review")
     desk.open(f"#{desk.page.url.partition('/#')[2]}")
     desk.sees("No row passes")
     desk.page.get_by_role("button", name="clear").click()
@@ -261,7 +263,7 @@ def test_a_debate_counts_its_changes_of_answer_and_every_cell_is_a_filter(desk: 
     else:
         desk.click(cell)
     desk.sees(f"{told['right-wrong']['rows']} of 8 rows")
-    assert desk.page.locator("#find").input_value() == "changed:right-wrong"
+    expect(desk.page.locator("#find")).to_have_value("changed:right-wrong")
     assert desk.page.locator(".rows .moved-line .bad").count() == told["right-wrong"]["rows"]
 
 
@@ -273,7 +275,7 @@ def test_what_the_last_states_say_splits_the_rows(desk: Desk) -> None:
     n = bar.locator(".num").first.inner_text()
     bar.click()
     desk.sees(f"{n} of 8 rows")
-    assert desk.page.locator("#find").input_value().startswith("state.")
+    expect(desk.page.locator("#find")).to_have_value(re.compile(r"^state\."))
 
 
 # -- two batches --------------------------------------------------------------------------------------------------------------------------

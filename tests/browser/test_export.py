@@ -1,6 +1,7 @@
 """Files that work from a disk, and a server behind a path: every address shows the same there as on the server itself."""
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from browser_home import Desk, Shelf, filled, seated
+from playwright.sync_api import expect
 from proxied import behind
 from serving import served
 
@@ -119,7 +121,7 @@ def test_a_file_of_a_batch_filters_by_states_and_changes_of_answer_as_the_server
     n = facet.locator("button .num").first.inner_text()
     facet.locator("button").first.click()
     hall.sees(f"{n} of 8 rows")
-    assert hall.page.locator("#find").input_value().startswith("state.")
+    expect(hall.page.locator("#find")).to_have_value(re.compile(r"^state\."))
     told = hall.page.request.get(f"{hall.root}/api{base}/facets").json()
     key = next(facet["key"] for facet in told["facets"] if facet["key"].startswith("state."))
     for q in (
@@ -150,7 +152,7 @@ def test_a_file_of_a_debate_counts_its_changes_of_answer(hall: Desk, tmp_path: P
     assert shown == [told.get(move, {"answers": 0})["answers"] for move in ("wrong-right", "right-wrong", "wrong-wrong", "held")]
     hall.page.locator(".move", has_text="right to wrong").click()
     hall.sees(f"{told['right-wrong']['rows']} of 8 rows")
-    assert hall.page.locator("#find").input_value() == "changed:right-wrong"
+    expect(hall.page.locator("#find")).to_have_value("changed:right-wrong")
     assert hall.page.locator(".rows .moved-line .bad").count() == told["right-wrong"]["rows"]
 
 

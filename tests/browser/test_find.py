@@ -124,7 +124,7 @@ def test_a_call_shows_what_its_parser_took_and_finds_in_its_texts(desk: Desk) ->
     assert desk.page.locator("mark.found[data-here]").count() == 1
     desk.page.get_by_placeholder("find in this call").press("Enter")
     assert desk.page.locator("mark.found[data-here]").count() == 1
-    assert "in=score" in desk.page.url
+    desk.page.wait_for_url("**in=score**")
 
 
 def test_a_call_is_raw_or_pretty_wrapped_or_not_and_held_against_others(desk: Desk) -> None:
@@ -254,8 +254,7 @@ def test_a_menu_writes_the_filter_of_the_runs(desk: Desk) -> None:
     desk.page.wait_for_url("**method%3Amagicore**")
     expect(desk.page.locator("#find")).to_have_value("status:failed method:magicore")
     rows = desk.page.locator("[id^=runs-][role=option]")
-    rows.first.wait_for()
-    assert rows.count() == 2
+    expect(rows).to_have_count(2)
 
 
 def test_what_is_typed_while_the_list_answers_stays(desk: Desk) -> None:

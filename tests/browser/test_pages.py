@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from browser_home import Desk, Shelf, filled, one, seated
+from playwright.sync_api import expect
 from serving import served
 
 from symposia import registry
@@ -36,7 +37,7 @@ def test_a_refined_problem_that_is_still_wrong_opens_at_its_turning_point(desk: 
     desk.sees("history[-1].is_hard", ".why")
     desk.page.locator(".step-line .name", has_text="review").first.click()
     desk.sees("critiques of chains")
-    assert desk.page.locator(".review ins, .review del").count() > 0
+    desk.page.locator(".review ins, .review del").first.wait_for()
 
 
 def test_failures_are_groups_and_a_row_opens_at_the_failing_call(desk: Desk) -> None:
@@ -83,7 +84,7 @@ def test_a_fork_edits_what_the_run_holds_and_any_run_is_compared_with_another(de
     template = dialog.locator("textarea")
     template.wait_for()
     assert len(template.input_value()) > 3_000, "an edit of its head would lose the rest"
-    assert dialog.locator("ins").count() == 1
+    expect(dialog.locator("ins")).to_have_count(1)
     dialog.locator("summary", has_text="State after").click()
     dialog.get_by_role("button", name="edit chains").click()
     field = dialog.locator("textarea.mono")
@@ -97,6 +98,8 @@ def test_a_fork_edits_what_the_run_holds_and_any_run_is_compared_with_another(de
     said = desk.page.locator(".came").inner_text()
     assert "calls +399" in said and "answer" in said
     figures = desk.page.evaluate("() => [3.14159265, 1234567.5, '1,000'].map(symposiaModules['words.js'].figure)")
+    cuts = desk.page.evaluate("() => ['ab', 'a ... b', 'a ... c'].map(cut => symposiaModules['words.js'].standsFor(cut, 'ab'))")
+    assert cuts == [True, True, False], "a list's question is known again where its middle is cut out"
     assert figures == ["3.14159265", "1234567.5", "1,000"], "answers that differ do not look alike"
 
 
@@ -166,7 +169,7 @@ def test_the_graph_goes_where_it_is_clicked_and_marks_the_path(desk: Desk) -> No
 def test_a_value_shows_as_what_the_reader_chooses_and_the_address_keeps_it(desk: Desk) -> None:
     desk.open(f"#/runs/{desk.ids['stickers']}/3")
     choice = desk.page.get_by_label("Show answers as")
-    assert choice.input_value() == "votes"
+    expect(choice).to_have_value("votes")
     choice.select_option("tree of keys")
     desk.page.locator("section[aria-label=answers] .json").first.wait_for()
     address = desk.page.url.partition("/#")[2]
@@ -217,7 +220,7 @@ def test_many_calls_are_in_a_window_and_all_of_them_within_reach(desk: Desk) -> 
     assert desk.page.locator("*").count() < 3000
     calls.focus()
     desk.press("End")
-    assert calls.locator("[aria-selected=true]").get_attribute("aria-posinset") == "400"
+    expect(calls.locator("[aria-selected=true]")).to_have_attribute("aria-posinset", "400")
     desk.press("Enter")
     desk.heading("2.solve.b399")
 
@@ -238,6 +241,12 @@ def test_nothing_scrolls_sideways_on_a_small_screen(chromium: Any, root: str, sh
             desk.page.locator(".detail-head, .row, .pairs").first.wait_for()
             wide = desk.page.evaluate("() => document.documentElement.scrollWidth")
             assert wide <= width, address
+        desk.open(f"#/runs/{run_id}/7")
+        desk.page.locator(".graph-pane button").first.click()
+        desk.page.locator("svg.graph").wait_for()
+        bottom = "() => { const [a, b] = ['.graph-pane', '.steps-pane'].map(s => document.querySelector(s)); "
+        bottom += "return [a.clientHeight < a.scrollHeight, getComputedStyle(a).overflowY, a.offsetTop + a.offsetHeight <= b.offsetTop]; }"
+        assert desk.page.evaluate(bottom) == [True, "auto", True], "the graph scrolls in its pane and covers no step"
 
 
 def test_a_server_with_a_key_asks_for_it_once(chromium: Any, tmp_path: Path) -> None:

@@ -48,6 +48,12 @@ export function number(value) {
 /** A number as an answer: with its digits, since two answers that differ must not look alike, and without signs between thousands. @param {unknown} value */
 export const figure = (value) => (typeof value === "number" ? String(Number(value.toPrecision(12))) : plain(value));
 
+/** Whether a text of a list, whose middle the server may have cut out, stands for a whole one. @param {string} cut @param {string} whole */
+export function standsFor(cut, whole) {
+  const [head, ...rest] = cut.split(" ... ");
+  return cut === whole || (rest.length > 0 && whole.startsWith(head) && whole.endsWith(rest[rest.length - 1]));
+}
+
 /** What would have been right, of several known answers all; nothing where it cannot be said in a line, as of tests. @param {any} reference */
 export function expected(reference) {
   const known = Array.isArray(reference) ? reference : [reference];

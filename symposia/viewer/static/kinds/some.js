@@ -40,7 +40,7 @@ export function judge(page) {
   const { reference, answer: last, correct } = page?.run ?? {};
   const right = Array.isArray(reference) ? reference : [reference];
   if (!right.length || right.some((one) => one === null || one === undefined || typeof one === "object")) return () => null;
-  const judged = new Map((page.verdicts ?? []).map((/** @type {[any, boolean]} */ [answer, verdict]) => [JSON.stringify(answer), verdict]));
+  const judged = new Map((page.judged ?? []).map((/** @type {[any, boolean]} */ [answer, verdict]) => [JSON.stringify(answer), verdict]));
   return (answer) => {
     if (answer === null || answer === undefined) return false;
     if (typeof correct === "boolean" && same(answer, last)) return correct;

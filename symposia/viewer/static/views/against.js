@@ -4,7 +4,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/pr
 import { carried, useAsked } from "../api.js";
 import { Plain, Status, Waiting } from "../parts.js";
 import { termOf } from "../terms.js";
-import { age, count, number, short } from "../words.js";
+import { age, count, headOf, number, short, standsFor } from "../words.js";
 import { Answer, idOf } from "./runs.js";
 
 const MOST = 30; // others in the list
@@ -46,8 +46,9 @@ export function AgainstBatch({ b }) {
 /** Other runs of the same row, else of the same method; of a fork `c` is its parent. @param {{run: any}} props */
 export function AgainstRun({ run }) {
   const q = run.row === null || run.row === undefined ? termOf("method", run.method) : termOf("row", run.row);
-  const near = (/** @type {any} */ o) => Number(o.method !== run.method || o.question !== run.question);
+  const asked = (/** @type {any} */ o) => standsFor(String(o.question ?? ""), headOf(run.question) ?? "");
+  const near = (/** @type {any} */ o) => Number(o.method !== run.method || !asked(o));
   const sorted = (/** @type {any[]} */ items) => items.filter((o) => idOf(o) !== run.run_id).sort((one, two) => near(one) - near(two)).map((o) => ({
-    id: idOf(o), line: html`<span class="mono">${idOf(o)}</span> <b><${Plain} text=${String(o.method)} /></b> <${Status} run=${o} /> <${Answer} run=${o} /> <span class="dim">${o.parent ? `fork of ${String(o.parent.run).slice(0, 6)} at ${o.parent.at}, ` : ""}${o.question === run.question ? "" : `${short(o.question ?? "", 50)}, `}${age(o.started)}</span>` }));
+    id: idOf(o), line: html`<span class="mono">${idOf(o)}</span> <b><${Plain} text=${String(o.method)} /></b> <${Status} run=${o} /> <${Answer} run=${o} /> <span class="dim">${o.parent ? `fork of ${String(o.parent.run).slice(0, 6)} at ${o.parent.at}, ` : ""}${asked(o) ? "" : `${short(o.question ?? "", 50)}, `}${age(o.started)}</span>` }));
   return html`<${Box} id=${run.run_id} path=${`/runs?${new URLSearchParams({ q })}`} what="the runs" keyed=${!run.parent} sorted=${sorted} />`;
 }
