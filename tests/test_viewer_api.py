@@ -244,6 +244,7 @@ def test_subgraphs_have_their_steps_and_places(home: Home) -> None:
     (frame,) = home.json(f"/runs/{run_id}/steps/{suite['n']}")["frames"]
     assert frame["frame"] == f"{suite['n']}.ut_suite"
     assert {"sample_candidate", "vote_output"} <= {node for step in frame["steps"] for node in step["nodes"]}
+    assert suite["inside"] == [{"frame": "ut_suite", "ran": [step["nodes"] for step in frame["steps"]]}]
     place = next(call["place"] for call in home.json(f"/runs/{run_id}/calls")["items"] if "/" in call["place"])
     assert home.json(f"/runs/{run_id}/calls/{place}")["place"] == place
 

@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 from symposia.draw import laps
 from symposia.execution import Moment, plain
 from symposia.records import Look, look, params_of, state_at, to_json, written
 from symposia.state.errors import BadInput, shorten
-from symposia.state.place import step_of
+from symposia.state.place import node_of, step_of
 from symposia.state.show import Show
 from symposia.state.store import Entry, Store
 from symposia.tools.answers import TASKS, extract
@@ -72,6 +73,7 @@ class Book:
         digests = {step.step: step.digest.hex() for step in seen.recorded}
         rounds = {step["step"]: number for number, lap in enumerate(laps(steps)) for step in lap}
         states = {m.step: m.values for m in seen.moments if not m.frame}
+        inside = _inside(seen)
         flying: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
         for line in index_of(seen.entries, seen.record):
             flying[line["step"]].append(line)
@@ -80,6 +82,7 @@ class Book:
                 **thin(step, show, states.get(step["step"], {})),
                 **{"round": rounds[step["step"]], "digest": digests.get(step["step"]), "turning": marks.get(step["step"])},
                 **{"leading": _short(leads.get(step["step"])), "flight": flight_of(flying[step["step"]])},
+                **({"inside": inside[step["step"]]} if step["step"] in inside else {}),
             }
             for step in steps
         ]
@@ -241,6 +244,21 @@ def _leads(seen: Look, show: Show) -> dict[int, Any]:
     """The leading answer after each step."""
     moments = [m for m in seen.moments if not m.frame and m.step > 0] if seen.trusted else []
     return {m.step: leading(m.values, show) for m in moments}
+
+
+def _inside(seen: Look) -> dict[int, list[dict[str, Any]]]:
+    """By step, the subgraphs that it called: `{frame, ran}`, the nodes of each step in there."""
+    called: defaultdict[int, defaultdict[tuple[str, ...], list[Moment]]] = defaultdict(lambda: defaultdict(list))
+    for moment in seen.moments if seen.trusted else []:
+        if moment.frame:
+            called[step_of(moment.frame[0])][moment.frame].append(moment)
+    return {
+        step: [
+            {"frame": ":".join(map(node_of, frame)), "ran": [list(dict.fromkeys(a.next)) for a, b in pairwise(moments) if b.step > 0]}
+            for frame, moments in frames.items()
+        ]
+        for step, frames in called.items()
+    }
 
 
 def _short(answer: Any) -> Any:

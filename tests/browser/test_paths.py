@@ -4,6 +4,7 @@ A group of failures and a debate's changes are in test_batches, a fork with its 
 """
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -74,6 +75,15 @@ def test_the_one_row_that_was_refined_and_is_still_wrong_takes_three_actions(des
     assert desk.actions == 3
     desk.page.locator(".detail .turning.wrong").wait_for()
     assert "wrong from here" in desk.selected()
+
+
+def test_the_graph_shows_what_ran_within_a_subgraph(desk: Desk) -> None:
+    page = json.loads(desk.page.request.get(f"{desk.root}/api/runs/{desk.ids['utdebug']}").text())
+    suites = [step["n"] for step in page["steps"] if step["nodes"] == ["ut_suite"]]
+    desk.open(f"#/runs/{desk.ids['utdebug']}/1")
+    desk.page.get_by_role("button", name=re.compile("^vote_output, visited")).click()
+    desk.heading(f"Step {suites[0]}")
+    assert desk.page.get_by_label("inside a subgraph that was visited").count() == 0
 
 
 @pytest.mark.parametrize("by", ["keyboard", "mouse"])

@@ -6,24 +6,32 @@ import { pictureOf } from "./layout.js";
 
 const MOST = 300; // nodes above which a picture says less than the list of steps
 
-/** @typedef {{nodes: Map<string, number[]>, edges: Set<string>}} Trail */
+/** @typedef {{nodes: Map<string, number[]>, edges: Set<string>, known: Set<string>}} Trail  `known`: the subgraphs whose steps are */
 
 /** Which nodes ran, in which steps, and which edges were taken; from the record, never from times. @param {any[]} steps @returns {Trail} */
 export function trailOf(steps) {
   /** @type {Map<string, number[]>} */
   const nodes = new Map();
   const edges = new Set();
+  const known = new Set();
+  const went = (/** @type {string[]} */ before, /** @type {string[]} */ ran, /** @type {number} */ n) => {
+    for (const node of ran) {
+      nodes.set(node, [...(nodes.get(node) ?? []), n]);
+      for (const from of before) edges.add(`${from}>${node}`);
+    }
+    return ran;
+  };
   let before = ["__start__"];
   for (const step of steps) {
     if (step.source === "update") continue;
-    for (const node of step.nodes) {
-      nodes.set(node, [...(nodes.get(node) ?? []), step.n]);
-      for (const from of before) edges.add(`${from}>${node}`);
+    before = went(before, step.nodes, step.n);
+    for (const { frame, ran } of step.inside ?? []) {
+      known.add(frame);
+      ran.reduce((/** @type {string[]} */ last, /** @type {string[]} */ now) => went(last, now.map((node) => `${frame}:${node}`), step.n), []);
     }
-    before = step.nodes;
     if (step.source !== "open" && step.next && !step.next.length) for (const node of step.nodes) edges.add(`${node}>__end__`);
   }
-  return { nodes, edges };
+  return { nodes, edges, known };
 }
 
 /** @param {{method: any, steps: any[], selected: number|null, onPick: (n: number) => void}} props */
@@ -70,9 +78,10 @@ function Picture({ picture, trail, steps, selected, onPick }) {
     ${boxes.filter((b) => b.outer).map((b) => html`<text key=${`name ${b.id}`} class=${`frame-name ${trail.nodes.has(b.name) ? "seen" : ""}`} aria-hidden="true" x=${b.sign?.x} y=${b.sign?.y}>${plain(b.name)}${(trail.nodes.get(b.name) ?? []).length > 1 && html`<tspan class="times" dx="5">×${trail.nodes.get(b.name)?.length}</tspan>`}</text>`)}
     ${boxes.filter((b) => !b.outer).map((b) => {
       const visits = trail.nodes.get(b.id) ?? [];
-      const within = trail.nodes.has(outside(b.id, "")) && outside(b.id, "") !== b.id;
+      const frame = outside(b.id, "");
+      const within = frame !== b.id && trail.nodes.has(frame) && !trail.known.has(frame);
       const end = b.id === "__start__" || b.id === "__end__";
-      const label = end ? plain(b.name) : `${plain(b.name)}, ${visits.length ? `visited ${visits.length === 1 ? "once" : `${visits.length} times`}, ${visits.length === 1 ? "step" : "steps"} ${visits.slice(0, 12).join(", ")}${visits.length > 12 ? " and more" : ""}` : within ? "inside a subgraph that was visited" : "not visited"}`;
+      const label = end ? plain(b.name) : `${plain(b.name)}, ${visits.length ? `visited ${visits.length === 1 ? "once" : `${visits.length} times`}, ${inSteps(visits)}` : within ? "inside a subgraph that was visited" : "not visited"}`;
       const shape = html`<rect x=${-b.w / 2} y=${-b.h / 2} width=${b.w} height=${b.h} rx=${end ? b.h / 2 : 6} /><text dy="0.34em">${plain(b.name)}${visits.length > 1 && html`<tspan class="times" dx="5">×${visits.length}</tspan>`}</text>`;
       const tone = `node ${visits.length ? "visited" : within ? "within" : ""} ${now.includes(b.id) ? "now" : ""} ${end ? "end" : ""}`;
       if (!visits.length) return html`<g key=${b.id} class=${tone} transform=${`translate(${b.x} ${b.y})`} role="img" aria-label=${label}>${shape}</g>`;
@@ -80,6 +89,12 @@ function Picture({ picture, trail, steps, selected, onPick }) {
         onKeyDown=${(/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); e.stopPropagation(); go(b.id); } }}><title>${label}</title>${shape}</g>`;
     })}
   </svg></div>`;
+}
+
+/** The steps of visits, each once: inside a subgraph one step may visit a node again and again. @param {number[]} visits */
+function inSteps(visits) {
+  const all = [...new Set(visits)];
+  return `${all.length === 1 ? "step" : "steps"} ${all.slice(0, 12).join(", ")}${all.length > 12 ? " and more" : ""}`;
 }
 
 /** Whether a node ran after another: over an edge without a condition it was then waited for. @param {Trail} trail @param {string} from @param {string} to */
@@ -93,7 +108,7 @@ function outside(node, other) {
 
 /** A subgraph: a node of the run's path like any other. @param {{b: any, visits: number[], now: boolean, onGo: () => void}} props */
 function Frame({ b, visits, now, onGo }) {
-  const label = `subgraph ${plain(b.name)}, ${visits.length ? `visited in ${visits.length === 1 ? "step" : "steps"} ${visits.slice(0, 12).join(", ")}` : "not visited"}`;
+  const label = `subgraph ${plain(b.name)}, ${visits.length ? `visited in ${inSteps(visits)}` : "not visited"}`;
   const inside = html`<rect class="frame-box" width=${b.w} height=${b.h} rx="8" />`;
   const props = { class: `node frame ${visits.length ? "visited" : ""} ${now ? "now" : ""}`, transform: `translate(${b.x - b.w / 2} ${b.y - b.h / 2})`, "aria-label": label };
   if (!visits.length) return html`<g role="img" ...${props}>${inside}</g>`;
