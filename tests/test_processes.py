@@ -101,7 +101,7 @@ import sys, threading, time
 
 def talk():
     while True:
-        print("noise", flush=True)
+        print("noise\\nand half a line of it", end="", flush=True)
         time.sleep(0.01)
 
 if "symposia.batches.worker" in sys.orig_argv:
@@ -189,7 +189,7 @@ def test_a_worker_says_why_it_cannot_work_and_ends():
         [sys.executable, "-m", "symposia.batches.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     out, _ = process.communicate(json.dumps(start).encode() + b"\n", timeout=60)
-    assert json.loads(out.removeprefix(MARK))["error"]["name"] == "StoreError"
+    assert json.loads(out.strip().removeprefix(MARK))["error"]["name"] == "StoreError"
     assert process.returncode == 0
 
 

@@ -152,7 +152,7 @@ async def _answer(crew: Any, orders: asyncio.StreamReader, lines: IO[bytes]) -> 
 
 
 async def _say(lines: IO[bytes], report: Mapping[str, Any]) -> None:
-    data = MARK + json.dumps(report).encode() + b"\n"
+    data = b"\n" + MARK + json.dumps(report).encode() + b"\n"  # what was printed before may have ended within a line
 
     def write() -> None:
         lines.write(data)
