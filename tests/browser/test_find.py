@@ -299,3 +299,14 @@ def test_a_key_that_comes_with_a_list_moves_in_it(desk: Desk) -> None:
     desk.press_at_once("j", sign="#runs-0")
     desk.go("#/runs")
     desk.page.locator("#runs-1[aria-selected=true]").wait_for()
+
+
+def test_an_address_that_changes_while_the_page_is_first_drawn_is_heard(desk: Desk) -> None:
+    desk.page.add_init_script("""new MutationObserver((_, watching) => {
+        if (!document.querySelector("nav")) return;
+        watching.disconnect();
+        history.replaceState(null, "", "#/batches");
+        dispatchEvent(new HashChangeEvent("hashchange"));
+    }).observe(document, { childList: true, subtree: true })""")
+    desk.open("#/runs")
+    desk.page.get_by_role("heading", name="Batches", exact=True).wait_for()

@@ -1,6 +1,6 @@
 // Addresses: everything that can be linked to stands in the hash, so a link is the same on a server, behind a prefix and in a file.
 
-import { useEffect, useState } from "./vendor/preact.js";
+import { useLayoutEffect, useState } from "./vendor/preact.js";
 
 /**
  * @typedef {object} Route
@@ -71,7 +71,7 @@ export const lastList = () => listed;
 /** @returns {Route} */
 export function useRoute() {
   const [hash, setHash] = useState(location.hash);
-  useEffect(() => {
+  useLayoutEffect(() => { // an address may change before the first picture of the page is painted
     const changed = () => setHash(location.hash);
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
