@@ -70,7 +70,11 @@ class PostgresStore(Store):
             self._db = None
 
     async def _take(self, key: int) -> bool:
-        ((taken,),) = await self.read("SELECT pg_try_advisory_lock(?)", (key,))
+        try:
+            ((taken,),) = await self.read("SELECT pg_try_advisory_lock(?)", (key,))
+        except asyncio.CancelledError:  # the server may have granted it
+            await asyncio.shield(self._let_go(key))
+            raise
         return bool(taken)
 
     async def _let_go(self, key: int) -> None:

@@ -173,8 +173,10 @@ class Store(ABC):
         try:
             yield
         finally:
-            await self._let_go(key)
-            self._held.discard(key)
+            try:
+                await asyncio.shield(self._let_go(key))  # also when whoever held it is cancelled once more
+            finally:
+                self._held.discard(key)
 
     async def _hold(self, key: int) -> bool:
         """Take it, unless a part of this process has it, which a server would grant it once more."""

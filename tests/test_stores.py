@@ -620,6 +620,28 @@ async def test_a_run_is_held_by_one_until_the_end_of_the_block_or_of_the_process
         pass
 
 
+async def test_a_run_is_let_go_whenever_its_holder_is_cancelled(store, store_url):
+    async def hold(inside: asyncio.Event) -> None:
+        async with store.held("run"):
+            inside.set()
+            await asyncio.sleep(60)
+
+    async with open_store(store_url) as other:
+        store.hold_wait = other.hold_wait = 5
+        for passes in range(6):
+            inside = asyncio.Event()
+            holder = asyncio.create_task(hold(inside))
+            if passes:
+                await inside.wait()
+            for _ in range(passes or 1):  # before it holds, once, and while it lets go, again and again
+                await asyncio.sleep(0)
+                holder.cancel()
+            await asyncio.gather(holder, return_exceptions=True)
+            for each in (other, store):
+                async with each.held("run"):
+                    pass
+
+
 async def test_a_run_in_memory_is_held_too():
     async with open_store(":memory:") as store, store.held("run"):
         store.hold_wait = 0.05
